@@ -1,0 +1,66 @@
+"""The command line: finds the command, runs it, and turns what went wrong into a message and an exit status.
+
+Kept light on purpose: everything that needs torch is imported by the command that needs it.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from batchlab import __version__
+from batchlab.errors import BadInputError
+
+COMMANDS = {
+    "fit": "train a model; with no arguments, the mini-batch regime",
+    "validate": "evaluate a checkpoint on the validation events",
+    "test": "evaluate a checkpoint on the test events",
+    "predict": "write the probabilities of the test events into a CSV file",
+    "compare": "train several regimes and show them side by side",
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        args: The words after the program's name; those of the command line by default.
+
+    Returns:
+        The exit status: 0 if all went well, 2 if the input was bad.
+    """
+    try:
+        return _dispatch(list(sys.argv[1:] if args is None else args))
+    except BadInputError as error:
+        print(f"batchlab: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(args: list[str]) -> int:
+    command, *rest = args or ["--help"]
+    if command in ("-h", "--help"):
+        print(_usage())
+    elif command == "--version":
+        print(f"batchlab {__version__}")
+    elif command == "compare":
+        from batchlab.compare import compare
+
+        compare(rest)
+    elif command in COMMANDS:
+        from batchlab.lightning_cli import run
+
+        run(command, rest)
+    elif command.startswith("-"):
+        raise BadInputError(f"the command comes first, as in: batchlab fit {' '.join(args)}. Got {command!r} instead.")
+    else:
+        raise BadInputError(f"the command must be one of {', '.join(COMMANDS)}. Got {command!r} instead.")
+    return 0
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: batchlab COMMAND [options]\n\n"
+        "What does the batch size do to training? The answer, by example, in PyTorch Lightning.\n\n"
+        f"commands:\n{commands}\n\n"
+        "batchlab COMMAND --help lists a command's options; batchlab --version prints the version."
+    )

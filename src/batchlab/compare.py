@@ -1,0 +1,147 @@
+"""batchlab compare: several regimes trained one after the other and shown side by side."""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from math import nan
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from batchlab import plots
+from batchlab.checkpoint import load_settings
+from batchlab.epoch_report import mesh_probabilities
+from batchlab.errors import BadInputError
+from batchlab.lightning_cli import run
+from batchlab.model import BinaryClassifier
+from batchlab.run_folder import create_run_folder
+from batchlab.toy import posterior
+
+REGIMES = [
+    ["--name=batch", "--data.batch_size=null"],
+    ["--name=online", "--data.batch_size=1"],
+    ["--name=minibatch", "--data.batch_size=10"],
+]
+"""The notebook's three regimes, as configs/ has them: an installed batchlab has no configs folder beside it."""
+
+Row = dict[str, Any]
+
+COLUMNS = {
+    "regime": "s",
+    "steps": "d",
+    "epoch_sec": ".4f",
+    "ratio": ".3g",
+    "printed_loss": "",
+    "regret": ".4f",
+    "auroc": ".4f",
+    "average_precision": ".4f",
+}
+"""The table's columns and how the terminal shows their values; the CSV file has every digit."""
+
+
+def compare(args: Sequence[str]) -> None:
+    """Trains each regime by an ordinary fit, then prints a table and writes it, with a picture, to a folder.
+
+    Args:
+        args: Config files, and options of `batchlab fit` that every run is given.
+
+    Raises:
+        BadInputError: If the arguments cannot be used.
+    """
+    words, options = _parser().parse_known_args(args)
+    if unclear := [option for option in options if "=" not in option]:
+        raise BadInputError(f"options for every fit must be written --KEY=VALUE. Got {unclear[0]!r} instead.")
+    plan = [["--config", config] for config in words.configs] or REGIMES
+    _warm_up()
+    folders = [_fit([*regime, *options, f"--trainer.default_root_dir={words.runs}"]) for regime in plan]
+    rows = [summarize(folder) for folder in folders]
+    _add_ratios(rows)
+    print(f"\n{as_text(rows)}\n")
+    folder = create_run_folder(Path(words.runs), "compare")
+    _write_csv(rows, folder / "table.csv")
+    _contours(folders).savefig(folder / "contours.png", dpi=150)
+    print(f"table and picture: {folder}")
+
+
+def summarize(folder: Path) -> Row:
+    """What a run logged, as a row of the table.
+
+    Args:
+        folder: The run's.
+
+    Returns:
+        A value for each of `COLUMNS` but the ratio; nan where the run logged none.
+    """
+    with (folder / "metrics.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    logged = {key: [float(line[key]) for line in lines if line[key]] for key in lines[0]}
+    final = {key: values[-1] for key, values in logged.items() if values}
+    return {
+        "regime": folder.parent.name,
+        "steps": int(final["step"]) + 1,
+        "epoch_sec": median(logged["time/epoch_sec"]),
+        "printed_loss": final["train/last_batch_loss"],
+        "regret": final.get("val/regret", nan),
+        "auroc": final.get("val/auroc", nan),
+        "average_precision": final.get("val/average_precision", nan),
+    }
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """The table as aligned text."""
+    cells = [list(COLUMNS)] + [[format(row[name], form) for name, form in COLUMNS.items()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in cells)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="batchlab compare",
+        description="Trains several regimes one after the other, each an ordinary fit, and shows them side by side. "
+        "Options that are not listed here are handed to every fit, as in --trainer.max_epochs=10.",
+    )
+    parser.add_argument(
+        "configs", nargs="*", metavar="CONFIG", help="config files; by default, the notebook's three regimes"
+    )
+    parser.add_argument("--runs", default="runs", metavar="FOLDER", help="folder of all runs (default: runs)")
+    return parser
+
+
+def _warm_up() -> None:
+    """Takes a step that nobody times: a process's first one also pays for what torch sets up on first use."""
+    model = BinaryClassifier()
+    model.batch_loss((torch.zeros(1, 2), torch.zeros(1, 1))).backward()
+    model.optimizer(model.parameters()).step()
+
+
+def _fit(options: list[str]) -> Path:
+    folder = run("fit", options)
+    if folder is None:
+        raise BadInputError("trainer.fast_dev_run leaves no run folder, so there is nothing to compare. Leave it out.")
+    return folder
+
+
+def _add_ratios(rows: list[Row]) -> None:
+    """Ratios of the epochs' times to the mini-batch regime's or, where there is none, to the first run's."""
+    base = next((row for row in rows if row["regime"] == "minibatch"), rows[0])
+    for row in rows:
+        row["ratio"] = row["epoch_sec"] / base["epoch_sec"]
+
+
+def _write_csv(rows: Sequence[Row], path: Path) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _contours(folders: Sequence[Path]) -> Figure:
+    checkpoints = [folder / "checkpoints" / "last.ckpt" for folder in folders]
+    models = [BinaryClassifier.load_from_checkpoint(path, weights_only=True) for path in checkpoints]
+    panels = {folder.parent.name: mesh_probabilities(model) for folder, model in zip(folders, models, strict=True)}
+    settings = load_settings(checkpoints[0])
+    exact = posterior(plots.mesh(), settings["data.num_signal"], settings["data.num_background"])
+    return plots.comparison_figure(panels | {"exact posterior": exact})

@@ -1,0 +1,131 @@
+"""ToyDataModule: the toy events as Lightning wants them."""
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_only
+from numpy.random import SeedSequence
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from batchlab.checks import at_least
+from batchlab.toy import Array, draw_events, posterior
+
+EVALUATION_BATCH_SIZE = 1000
+"""Events a forward pass in validation, test and prediction: their activations stay in the processor's cache."""
+
+
+class ToyDataModule(LightningDataModule):
+    """Signal and background events, drawn afresh from their seeds whenever they are needed.
+
+    Training sees its events whole and in stored order. Since the distribution is known, nothing is held out of
+    them: validation and test are fresh draws, in the training data's ratio of signal to background, from the
+    independent streams 1 and 2 of the seed (`numpy.random.SeedSequence(seed, spawn_key=(stream,))`). Their batches
+    carry a third tensor, the exact posterior p(signal | x), which a classifier can be measured against.
+
+    Args:
+        batch_size: Events per step, over all devices together; null is batch learning, all events in one step. A
+            size that does not divide the number of events leaves a short last batch; one that exceeds it is the
+            same as null. The default is the notebook's mini-batch.
+        shuffle: Whether training visits the events in a new random order each epoch. Off by default, as in the
+            notebook: the stored order is random already.
+        num_workers: Processes that load batches. The default 0 loads in the training process, which is fastest
+            for events that fit in memory.
+        num_signal: Number of signal events to train on. The default is the notebook's.
+        num_background: Number of background events to train on. The default is the notebook's.
+        num_validation: Number of validation events. The default, ten times the training events, keeps the
+            statistical error of the regret small and an evaluation short.
+        num_test: Number of test events. The default, a hundred times the training events, is for the final figure.
+        seed: Seed of the events, from 0 to 4294967295; the weights have a seed of their own (`seed_everything`).
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        batch_size: int | None = 10,
+        shuffle: bool = False,
+        num_workers: int = 0,
+        num_signal: int = 100,
+        num_background: int = 1000,
+        num_validation: int = 11_000,
+        num_test: int = 110_000,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        at_least(1, batch_size=1 if batch_size is None else batch_size)
+        at_least(0, num_workers=num_workers, num_signal=num_signal, num_background=num_background, seed=seed)
+        at_least(1, **{"num_signal + num_background": num_signal + num_background})
+        at_least(2, num_validation=num_validation, num_test=num_test)
+        if seed >= 2**32:
+            raise ValueError(f"seed must be at most {2**32 - 1}. Got {seed} instead.")
+        self.save_hyperparameters()
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.num_workers = num_workers
+        self.num_signal = num_signal
+        self.num_background = num_background
+        self.num_validation = num_validation
+        self.num_test = num_test
+        self.seed = seed
+
+    def prepare_data(self) -> None:
+        """Nothing to fetch. Files would be downloaded here: once per machine, and without assigning to self."""
+
+    def setup(self, stage: str) -> None:
+        """Draws the events that the stage needs: in every process, equal in each, from the seed.
+
+        Args:
+            stage: "fit", "validate", "test" or "predict".
+        """
+        if stage == "fit":
+            events = draw_events(self.num_signal, self.num_background, self.seed)
+            self.training = TensorDataset(*map(_float32, events))
+        if stage in ("fit", "validate"):
+            self.validation = self._fresh_events(self.num_validation, stream=1)
+        if stage in ("test", "predict"):
+            self.test = self._fresh_events(self.num_test, stream=2)
+        self._say_sizes(stage)
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches of x (batch_size, 2) and t (batch_size, 1), float32."""
+        return DataLoader(
+            self.training,
+            batch_size=self.batch_size or len(self.training),
+            shuffle=self.shuffle,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches of x (n, 2), t (n, 1) and the exact posterior (n, 1), float32."""
+        return self._evaluation_loader(self.validation)
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches as in validation, of the test events."""
+        return self._evaluation_loader(self.test)
+
+    def predict_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """The test events: their labels and posterior come along, for whoever wants to compare."""
+        return self._evaluation_loader(self.test)
+
+    def _fresh_events(self, count: int, stream: int) -> TensorDataset:
+        num_signal = round(count * self.num_signal / (self.num_signal + self.num_background))
+        if self.num_signal and self.num_background:
+            num_signal = min(max(num_signal, 1), count - 1)
+        x, t = draw_events(num_signal, count - num_signal, SeedSequence(self.seed, spawn_key=(stream,)))
+        return TensorDataset(*map(_float32, (x, t, posterior(x, self.num_signal, self.num_background))))
+
+    def _evaluation_loader(self, dataset: TensorDataset) -> DataLoader[tuple[Tensor, ...]]:
+        return DataLoader(dataset, batch_size=EVALUATION_BATCH_SIZE, num_workers=self.num_workers)
+
+    @rank_zero_only
+    def _say_sizes(self, stage: str) -> None:
+        sets = {"fit": ("training", "validation"), "validate": ("validation",)}.get(stage, ("test",))
+        for name in sets:
+            shapes = [tuple(tensor.shape) for tensor in getattr(self, name).tensors]
+            print(f"{name} data: x {shapes[0]}, t {shapes[1]}")
+
+
+def _float32(array: Array) -> Tensor:
+    return torch.from_numpy(array).float()

@@ -1,0 +1,176 @@
+"""EpochReport: times each epoch's training, prints it, and draws what the model has learned so far."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from batchlab import plots
+from batchlab.checks import at_least
+
+DRAWN_EVENTS = 2000
+"""At most so many events are drawn: more of them would hide the contour below."""
+
+
+class Stopwatch:
+    """Seconds gone by while it runs; it can be paused and resumed at will."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Stops, at 0."""
+        self._counted = 0.0
+        self._since: float | None = None
+
+    def resume(self) -> None:
+        """Runs on; does nothing if it runs."""
+        if self._since is None:
+            self._since = time.perf_counter()
+
+    def pause(self) -> None:
+        """Stands still; does nothing if it stands."""
+        if self._since is not None:
+            self._counted += time.perf_counter() - self._since
+            self._since = None
+
+    @property
+    def seconds(self) -> float:
+        """What was counted up to the last pause."""
+        return self._counted
+
+
+class EpochReport(Callback):
+    """Prints a line an epoch, logs its time, and draws the decision contour.
+
+    The time is that of training alone: loading batches and taking steps. Validation, checkpoints, logging and
+    drawing are outside it. The printed loss is the last batch's, before its update; the epoch's mean is train/loss.
+
+    Args:
+        print_every_n_epochs: Epochs from one printed line to the next. The default prints each epoch, as the
+            notebook does; the last one is always printed.
+        figure_every_n_epochs: Epochs from one contour to the next. One contour takes longer than a mini-batch epoch,
+            so the default draws every tenth; the last epoch is always drawn.
+        figure_style: Look of the figures: the notebook's red and blue, or colours and markers that colour-blind
+            readers tell apart.
+        save_png: Whether to write the figures as PNG files into the run's folder too. Off by default, since
+            TensorBoard keeps them.
+
+    Raises:
+        ValueError: If a number of epochs is smaller than 1.
+    """
+
+    def __init__(
+        self,
+        print_every_n_epochs: int = 1,
+        figure_every_n_epochs: int = 10,
+        figure_style: plots.Style = "notebook",
+        save_png: bool = False,
+    ) -> None:
+        at_least(1, print_every_n_epochs=print_every_n_epochs, figure_every_n_epochs=figure_every_n_epochs)
+        self.print_every_n_epochs = print_every_n_epochs
+        self.figure_every_n_epochs = figure_every_n_epochs
+        self.figure_style = figure_style
+        self.save_png = save_png
+        self._stopwatch = Stopwatch()
+        self._last_loss: Tensor | None = None
+        self._line = ""
+        self._printed = self._drawn = True
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self._stopwatch.reset()
+        self._stopwatch.resume()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Takes the clock up again after a checkpoint."""
+        self._stopwatch.resume()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keeps the loss, as a tensor: reading its value is left to the epoch's end."""
+        self._last_loss = outputs["loss"]
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops the clock."""
+        self._stopwatch.pause()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the clock up again, if training goes on."""
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._stopwatch.resume()
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Stops the clock: called when a checkpoint is about to be written."""
+        self._stopwatch.pause()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs the epoch's time and last loss, and reports where it is due."""
+        self._stopwatch.pause()
+        loss = float("nan") if self._last_loss is None else self._last_loss.item()
+        epoch, seconds = trainer.current_epoch, self._stopwatch.seconds
+        pl_module.log_dict({"time/epoch_sec": seconds, "train/last_batch_loss": loss})
+        self._line = f"epoch = {epoch}, time = {seconds: .3f} sec, loss = {loss}"
+        self._printed = self._drawn = False
+        if (epoch + 1) % self.print_every_n_epochs == 0:
+            self._print(pl_module)
+        if (epoch + 1) % self.figure_every_n_epochs == 0:
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reports the last epoch if it was not due, and draws the events alone."""
+        if not self._printed:
+            self._print(pl_module)
+        if not self._drawn:
+            self._draw(trainer, pl_module)
+        x, t = _events(trainer)
+        self._show(trainer, "data/events", plots.events_figure(x, t, "Training events", self.figure_style))
+
+    def _print(self, pl_module: LightningModule) -> None:
+        pl_module.print(self._line)
+        self._printed = True
+
+    def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        title = f"After {trainer.global_step} steps"
+        probabilities = mesh_probabilities(pl_module)
+        figure = plots.contour_figure(probabilities, *_events(trainer), title, self.figure_style)
+        self._show(trainer, "decision/contour", figure)
+        self._drawn = True
+
+    def _show(self, trainer: Trainer, tag: str, figure: Figure) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(tag, plots.pixels(figure), trainer.global_step, dataformats="HWC")
+        if self.save_png and trainer.log_dir and trainer.is_global_zero:
+            folder = Path(trainer.log_dir) / "figures"
+            folder.mkdir(exist_ok=True, parents=True)
+            figure.savefig(folder / f"{tag.replace('/', '_')}_step_{trainer.global_step}.png")
+
+
+def mesh_probabilities(module: LightningModule) -> plots.Array:
+    """The module's probabilities at the points of `plots.mesh()`, in eval mode, which is undone afterwards.
+
+    Args:
+        module: Its `predict_step` takes a batch whose first tensor is x (n, 2) and returns probabilities (n, 1).
+    """
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    points = torch.from_numpy(plots.mesh()).to(device=module.device, dtype=torch.float32)
+    with torch.no_grad():
+        probabilities: Tensor = module.predict_step((points,), 0)
+    for part, mode in modes.items():
+        part.training = mode
+    array: plots.Array = probabilities.double().cpu().numpy()
+    return array
+
+
+def _events(trainer: Trainer) -> tuple[plots.Array, plots.Array]:
+    loader: Any = trainer.train_dataloader
+    x, t = loader.dataset[:DRAWN_EVENTS]
+    return x.numpy(), t.numpy()

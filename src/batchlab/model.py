@@ -1,0 +1,169 @@
+"""The network, and its training and evaluation as a LightningModule."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import SGD
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MetricCollection
+from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
+
+from batchlab.checks import at_least
+from batchlab.factories import INSTANTIATOR, OptimizerFactory, SchedulerFactory, check_learning_rate, class_config
+
+
+class MLP(nn.Sequential):
+    """A multilayer perceptron with ReLU between its layers and one logit at the end.
+
+    Built as a plain sequence, so that its weights equal those of the same `Sequential` written out by hand and
+    built from the same state of torch's generator.
+
+    Args:
+        in_features: Size of an input row.
+        hidden: Width of each hidden layer, at least 1.
+        depth: Number of hidden layers, at least 1.
+
+    Raises:
+        ValueError: If hidden or depth is smaller than 1.
+
+    Example:
+        >>> MLP(hidden=4, depth=2)(torch.zeros(3, 2)).shape
+        torch.Size([3, 1])
+    """
+
+    def __init__(self, in_features: int = 2, hidden: int = 64, depth: int = 5) -> None:
+        at_least(1, hidden=hidden, depth=depth)
+        layers: list[nn.Module] = []
+        for fan_in in [in_features] + [hidden] * (depth - 1):
+            layers += [nn.Linear(fan_in, hidden), nn.ReLU()]
+        super().__init__(*layers, nn.Linear(hidden, 1))
+
+
+class BinaryClassifier(LightningModule):
+    """An MLP that learns p(signal | x) by binary cross-entropy (BCE).
+
+    Validation and test report the BCE, the areas under the ROC curve and under the precision-recall curve, and,
+    where the batches bring the exact posterior along, the regret: how far the BCE lies above the Bayes limit.
+
+    Args:
+        hidden: Width of each hidden layer. The default is the notebook's.
+        depth: Number of hidden layers. The default is the notebook's.
+        optimizer: A class of torch.optim with its arguments; in Python, the class or a `functools.partial` of it.
+            The default, plain SGD with a learning rate of 0.01 a step, is the notebook's.
+        lr_scheduler: A class of torch.optim.lr_scheduler with its arguments, stepped once an epoch;
+            `ReduceLROnPlateau` watches val/loss. Off by default, as in the notebook.
+
+    Raises:
+        ValueError: If hidden or depth is smaller than 1, or the learning rate is not a positive number.
+        TypeError: If a factory given in Python is neither a class nor a partial of one.
+    """
+
+    def __init__(
+        self,
+        hidden: int = 64,
+        depth: int = 5,
+        optimizer: OptimizerFactory = partial(SGD, lr=0.01),  # noqa: B008 - a partial is never changed
+        lr_scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = MLP(2, hidden, depth)
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        # Built here once to be checked and named, and again in configure_optimizers to be used.
+        probe = optimizer(self.network.parameters())
+        check_learning_rate(probe)
+        self.save_hyperparameters(
+            {
+                "hidden": hidden,
+                "depth": depth,
+                "optimizer": class_config(optimizer, probe),
+                "lr_scheduler": lr_scheduler and class_config(lr_scheduler, lr_scheduler(probe)),
+                "_instantiator": INSTANTIATOR,
+            }
+        )
+        metrics = MetricCollection({"auroc": BinaryAUROC(), "average_precision": BinaryAveragePrecision()})
+        self.validation_metrics = metrics.clone(prefix="val/")
+        self.test_metrics = metrics.clone(prefix="test/")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, 1) of the events x (n, 2)."""
+        logits: Tensor = self.network(x)
+        return logits
+
+    def batch_loss(self, batch: Sequence[Tensor]) -> Tensor:
+        """The mean BCE of a batch of x (n, 2) and t (n, 1), in nats.
+
+        Sigmoid and BCE stand apart because that is the notebook's arithmetic: computed from logits in one go, the
+        loss differs in its last digit. It stays finite all the same, since torch holds the logarithms at -100 and
+        above. The price is that an answer which is wrong by more than about 17 in the logit, where float32's
+        sigmoid becomes 0 or 1, costs up to 100 and has no gradient left. Evaluation, which owes nobody a digit,
+        uses logits and is right everywhere.
+        """
+        x, t = batch
+        return functional.binary_cross_entropy(torch.sigmoid(self(x)), t)
+
+    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
+        """One step; logs the epoch's mean loss as train/loss."""
+        loss = self.batch_loss(batch)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        return loss
+
+    def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
+        """Logs val/loss, val/auroc, val/average_precision and, given the posterior, val/regret."""
+        self._evaluate(batch, self.validation_metrics)
+
+    def test_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
+        """As in validation, under test/."""
+        self._evaluate(batch, self.test_metrics)
+
+    def predict_step(self, batch: Sequence[Tensor], batch_idx: int = 0) -> Tensor:
+        """p(signal | x), shape (n, 1), of a batch whose first tensor is x (n, 2)."""
+        return torch.sigmoid(self(batch[0]))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer and, where there is one, its scheduler."""
+        optimizer = self.optimizer(self.parameters())
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = self.lr_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/loss"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+
+    def _evaluate(self, batch: Sequence[Tensor], metrics: MetricCollection) -> None:
+        x, t, *known = batch
+        logits = self(x)
+        losses = {"loss": functional.binary_cross_entropy_with_logits(logits, t)}
+        if known:
+            losses["regret"] = regret(logits, known[0])
+        self.log_dict({f"{metrics.prefix}{name}": loss for name, loss in losses.items()}, batch_size=len(x))
+        metrics.update(logits, t.int())
+        self.log_dict(metrics)
+
+
+def regret(logits: Tensor, posterior: Tensor) -> Tensor:
+    """How far the expected BCE of a classifier lies above the Bayes limit, the BCE of the exact posterior.
+
+    The labels' expectation is taken exactly, which leaves the mean Kullback-Leibler divergence from the posterior
+    to the classifier: BCE(posterior, p) - H(posterior) (Murphy, Probabilistic Machine Learning: An Introduction,
+    section 6.2). It is never negative, 0 only for the exact answer, and has far less noise than the difference of
+    two losses over drawn labels.
+
+    Args:
+        logits: The classifier's, shape (n, 1).
+        posterior: The exact p(signal | x), shape (n, 1).
+
+    Returns:
+        The mean over the events, in nats.
+
+    Example:
+        >>> regret(torch.zeros(1, 1), torch.full((1, 1), 0.5)).item()
+        0.0
+    """
+    entropy = functional.binary_cross_entropy(posterior, posterior)
+    return functional.binary_cross_entropy_with_logits(logits, posterior) - entropy

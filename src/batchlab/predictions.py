@@ -1,0 +1,50 @@
+"""Predictions as a table that any program reads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from batchlab.errors import BadInputError
+
+
+class PredictionWriter(BasePredictionWriter):
+    """Writes a CSV file with a row an event: x1, x2, probability, with the nine digits that make a float32 exact.
+
+    Args:
+        path: The file; one that exists is replaced.
+
+    Raises:
+        BadInputError: If the file's folder does not exist, or the path is a folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(write_interval="batch")
+        if not path.parent.is_dir() or path.is_dir():
+            raise BadInputError(f"output must be a file in a folder that exists. Got {str(path)!r} instead.")
+        self.path = path
+        self._rows: list[Tensor] = []
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Tensor,
+        batch_indices: Sequence[int] | None,
+        batch: Sequence[Tensor],
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Keeps the batch's rows."""
+        self._rows.append(torch.cat([batch[0], prediction], dim=1).cpu())
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the file."""
+        rows: Any = torch.cat(self._rows).numpy()
+        np.savetxt(self.path, rows, fmt="%.9g", delimiter=",", header="x1,x2,probability", comments="")
+        print(f"predictions: {len(rows)} rows in {self.path}")

@@ -1,0 +1,48 @@
+"""The folder of a run: runs/NAME/version_N, each made by one run alone."""
+
+import re
+from itertools import count
+from pathlib import Path
+
+from batchlab.errors import BadInputError
+
+NAME = re.compile(r"[\w+-][\w+. -]{0,99}(?<![. ])")
+"""One folder's name that every file system can hold, which leaves no way out of the runs folder."""
+
+
+def create_run_folder(runs: Path, name: str) -> Path:
+    """Makes the next free version of a run and returns its path.
+
+    Making a folder either succeeds for one process or fails, so runs that start at the same moment never share one.
+
+    Args:
+        runs: The folder of all runs.
+        name: The run's name, a folder within it.
+
+    Raises:
+        BadInputError: If the name is not that of a single folder, or the folder cannot be made.
+    """
+    if not NAME.fullmatch(name):
+        raise BadInputError(
+            "name must be a folder's name of at most 100 letters, digits, spaces and any of _ + - . "
+            f"(not at its start or end). Got {name!r} instead."
+        )
+    try:
+        (runs / name).mkdir(parents=True, exist_ok=True)
+        for version in count(_next_version(runs / name)):
+            folder = runs / name / f"version_{version}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as error:
+        raise BadInputError(
+            f"trainer.default_root_dir must be a folder that can be written to. Got {str(runs)!r} instead: {error}."
+        ) from error
+    raise AssertionError("unreachable: there is always a next version")
+
+
+def _next_version(folder: Path) -> int:
+    taken = [int(path.name.removeprefix("version_")) for path in folder.glob("version_*") if path.name[8:].isdecimal()]
+    return max(taken, default=-1) + 1
