@@ -1,7 +1,6 @@
 """fit, validate, test and predict, configured by LightningCLI."""
 
 import os
-import shutil
 import sys
 from argparse import ArgumentError
 from functools import partial
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import PositiveInt, restricted_number_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -24,7 +23,7 @@ from batchlab.epoch_report import EpochReport
 from batchlab.errors import BadInputError
 from batchlab.model import BinaryClassifier
 from batchlab.predictions import PredictionWriter
-from batchlab.run_folder import create_run_folder
+from batchlab.run_folder import create_run_folder, discard_run_folder
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the printed digits are promised there, and 17,000 weights would bore a GPU
@@ -75,6 +74,7 @@ class BatchlabCLI(LightningCLI):
             save_config_callback=None,  # `_fit` saves it, into the run's folder
             trainer_defaults=TRAINER_DEFAULTS | {"enable_progress_bar": sys.stdout.isatty()},
             parser_kwargs={"exit_on_error": False, "prog": f"batchlab {command}", "description": None},
+            load_from_checkpoint_support=False,  # the model names its own hyperparameters
             auto_configure_optimizers=False,  # the optimizer is an argument of the model, and so in its checkpoints
             run=False,
         )
@@ -83,10 +83,10 @@ class BatchlabCLI(LightningCLI):
         """Adds the keys that belong to the run as a whole."""
         parser.add_argument(
             "--seed_everything",
-            type=int | bool,
+            type=restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)]),
             default=0,
-            help="Seed of the weights and of everything else that is random, or true for a new one that the saved "
-            "config names. The default is the one that the README's numbers were made with.",
+            help="Seed of the weights and of everything else that is random but the events. The default is the one "
+            "that the README's numbers were made with.",
         )
         parser.add_argument(
             "--threads",
@@ -172,7 +172,7 @@ class BatchlabCLI(LightningCLI):
     def discard_run_folder(self) -> None:
         """Removes the folder of a run that did not start."""
         if self.run_folder is not None:
-            shutil.rmtree(self.run_folder)
+            discard_run_folder(self.run_folder)
 
     def _keep_everything_in(self, folder: Path) -> None:
         config = self.config_init.trainer
@@ -208,7 +208,7 @@ def _fit(cli: BatchlabCLI) -> None:
         # The config repeats the run, so it must not continue from where this one did.
         config = cli.config.clone(with_meta=False)
         config.ckpt_path = None
-        cli.parser.save(config, cli.run_folder / "config.yaml", skip_none=False, multifile=False)
+        cli.parser.save(config, cli.run_folder / "config.yaml", skip_unset=False, multifile=False)
     try:
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
     except MisconfigurationException as error:

@@ -1,6 +1,8 @@
 """The folder of a run: runs/NAME/version_N, each made by one run alone."""
 
 import re
+import shutil
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -41,6 +43,14 @@ def create_run_folder(runs: Path, name: str) -> Path:
             f"trainer.default_root_dir must be a folder that can be written to. Got {str(runs)!r} instead: {error}."
         ) from error
     raise AssertionError("unreachable: there is always a next version")
+
+
+def discard_run_folder(folder: Path) -> None:
+    """Removes the folder of a run that did not start, and those above it that were made for it alone."""
+    shutil.rmtree(folder)
+    with suppress(OSError):  # not empty: other runs are there
+        folder.parent.rmdir()
+        folder.parent.parent.rmdir()
 
 
 def _next_version(folder: Path) -> int:

@@ -1,0 +1,44 @@
+"""What all tests share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from batchlab.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+Batchlab = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs each test where its files bother nobody."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _environment_put_back():
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def batchlab(monkeypatch: pytest.MonkeyPatch) -> Batchlab:
+    """The command line in this process: words in, exit status out."""
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr("sys.argv", ["batchlab", *words])
+        return main()
+
+    return run
+
+
+def config(name: str) -> str:
+    """The path of a shipped config."""
+    return str(ROOT / "configs" / f"{name}.yaml")

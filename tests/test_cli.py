@@ -1,0 +1,366 @@
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import ROOT, config
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from batchlab import __version__
+from batchlab.cli import COMMANDS
+from batchlab.model import BinaryClassifier
+
+RUN = Path("runs/minibatch/version_0")
+LAST = str(RUN / "checkpoints" / "last.ckpt")
+QUICK = ("--data.num_validation=50", "--data.num_test=50", "--data.batch_size=100")
+
+
+def process(*words, **environment):
+    """batchlab in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "batchlab", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+        timeout=120,
+    )
+
+
+def metrics(folder=RUN):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def last_loss(folder=RUN):
+    return [row["train/last_batch_loss"] for row in metrics(folder) if row["train/last_batch_loss"]][-1]
+
+
+# What a person types first
+
+
+def test_without_arguments_the_commands_are_listed(batchlab, capsys):
+    assert batchlab() == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in COMMANDS)
+
+
+def test_the_version_is_said(batchlab, capsys):
+    assert batchlab("--version") == 0
+    assert capsys.readouterr().out == f"batchlab {__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, batchlab, capsys):
+    with pytest.raises(SystemExit) as stop:
+        batchlab(command, "--help")
+    assert stop.value.code == 0
+    assert f"usage: batchlab {command}" in capsys.readouterr().out
+
+
+def test_every_key_of_ours_is_explained(batchlab, capsys):
+    with pytest.raises(SystemExit):
+        batchlab("predict", "--help")
+    text = capsys.readouterr().out
+    for part in text.split("\n  --")[1:]:
+        key, _, rest = part.partition("\n")
+        if key.startswith(("data.", "model.", "epoch_report.", "seed_", "threads", "name", "ckpt_path", "output")):
+            assert len((key + rest).split()) > 12, f"--{key} has no help"
+
+
+@pytest.mark.slow
+def test_a_run_in_a_process_of_its_own_prints_its_lines_and_nothing_else():
+    done = process("fit", *QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["training", "validation", "epoch", "run"]
+
+
+@pytest.mark.slow
+def test_bad_input_in_a_process_of_its_own_exits_2_with_a_message_on_standard_error():
+    done = process("fit", "--data.batch_size=0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "batchlab: error: batch_size must be at least 1. Got 0 instead.\n"
+
+
+def test_printed_config_is_yaml_that_a_person_can_read(batchlab, capsys):
+    with pytest.raises(SystemExit) as stop:
+        batchlab("fit", "--print_config")
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "Unable to serialize" not in text
+    printed = yaml.safe_load(text)
+    assert printed["data"]["batch_size"] == 10
+    assert printed["model"]["optimizer"]["class_path"] == "torch.optim.SGD"
+    assert printed["model"]["optimizer"]["init_args"]["lr"] == 0.01
+
+
+def test_the_default_optimizer_is_the_models_own(batchlab):
+    assert batchlab("fit", *QUICK) == 0
+    saved = yaml.safe_load((RUN / "config.yaml").read_text())["model"]["optimizer"]["init_args"]
+    optimizer = BinaryClassifier().configure_optimizers()
+    assert {key: optimizer.defaults[key] for key in saved} == saved
+
+
+# What a run leaves behind
+
+
+def test_a_run_folder_has_what_the_readme_lists(batchlab):
+    assert batchlab("fit", *QUICK) == 0
+    names = {str(path.relative_to(RUN)) for path in RUN.rglob("*") if path.is_file()}
+    assert {"config.yaml", "metrics.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt"} <= names
+    assert sum(name.startswith("events.out.tfevents") for name in names) == 1
+
+
+def test_without_validation_there_is_no_best_checkpoint(batchlab):
+    assert batchlab("fit", *QUICK, "--trainer.limit_val_batches=0") == 0
+    assert [path.name for path in (RUN / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+def test_last_is_the_last_epoch_and_best_the_one_of_lowest_regret(batchlab):
+    words = ("--model.optimizer.lr=0.5", "--trainer.max_epochs=8", "--data.num_validation=500", "--data.batch_size=50")
+    assert batchlab("fit", *words) == 0
+    regrets = [float(row["val/regret"]) for row in metrics() if row["val/regret"]]
+    epochs = {
+        name: torch.load(RUN / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("last", "best")
+    }
+    assert epochs == {"last": 7, "best": int(np.argmin(regrets))}
+
+
+def test_tensorboard_gets_every_tag_under_its_name(batchlab):
+    assert batchlab("fit", *QUICK) == 0
+    tags = EventAccumulator(str(RUN)).Reload().Tags()
+    validation = {"val/loss", "val/regret", "val/auroc", "val/average_precision"}
+    assert validation | {"train/loss", "train/last_batch_loss", "time/epoch_sec"} <= set(tags["scalars"])
+    assert "hp_metric" not in tags["scalars"]
+    assert set(tags["images"]) == {"decision/contour", "data/events"}
+
+
+def test_the_saved_config_repeats_the_run_digit_for_digit(batchlab):
+    assert batchlab("fit", *QUICK, "--seed_everything=7", "--model.hidden=8", "--data.shuffle=true") == 0
+    assert batchlab("fit", "--config", str(RUN / "config.yaml")) == 0
+    assert last_loss() == last_loss(RUN.with_name("version_1"))
+
+
+def test_the_saved_config_does_not_resume(batchlab):
+    assert batchlab("fit", *QUICK) == 0
+    assert batchlab("fit", "--ckpt_path", LAST, "--trainer.max_epochs=2") == 0
+    assert yaml.safe_load((RUN.with_name("version_1") / "config.yaml").read_text())["ckpt_path"] is None
+
+
+def test_without_a_logger_there_are_still_a_config_and_checkpoints(batchlab):
+    for _ in range(2):
+        assert batchlab("fit", *QUICK, "--trainer.logger=false") == 0
+    assert sorted(path.name for path in RUN.with_name("version_1").iterdir()) == ["checkpoints", "config.yaml"]
+
+
+def test_a_logger_of_ones_own_is_used_instead(batchlab):
+    Path("own.yaml").write_text(
+        "trainer: {logger: {class_path: CSVLogger, init_args: {save_dir: elsewhere, name: mine}}}\n"
+    )
+    assert batchlab("fit", *QUICK, "--config", "own.yaml") == 0
+    assert metrics(Path("elsewhere/mine/version_0"))
+    assert not (RUN / "metrics.csv").exists()
+
+
+# From a checkpoint
+
+
+@pytest.fixture
+def trained(batchlab, capsys):
+    assert batchlab("fit", *QUICK, "--model.hidden=8", "--model.optimizer=Adam", "--model.optimizer.lr=0.02") == 0
+    capsys.readouterr()
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_evaluations_know_the_checkpoints_model_and_data(command, batchlab, capsys):
+    assert batchlab(command, "--ckpt_path", LAST) == 0
+    out = capsys.readouterr().out
+    assert f"{command.removesuffix('ate').replace('valid', 'validation')} data: x (50, 2)" in out
+    assert "regret" in out
+
+
+@pytest.mark.usefixtures("trained")
+def test_validation_repeats_the_runs_last_figures(batchlab, capsys):
+    assert batchlab("validate", "--ckpt_path", LAST) == 0
+    (regret,) = [row["val/regret"] for row in metrics() if row["val/regret"]]
+    assert regret in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("trained")
+def test_evaluations_leave_no_folder(batchlab):
+    before = set(Path().rglob("*"))
+    assert batchlab("test", "--ckpt_path", LAST) == 0
+    assert set(Path().rglob("*")) == before
+
+
+@pytest.mark.usefixtures("trained")
+def test_predictions_are_a_table_of_positions_and_probabilities(batchlab):
+    assert batchlab("predict", "--ckpt_path", LAST, "--output=table.csv") == 0
+    assert Path("table.csv").read_text().startswith("x1,x2,probability\n")
+    table = torch.from_numpy(np.loadtxt("table.csv", delimiter=",", skiprows=1, dtype=np.float32))
+    model = BinaryClassifier.load_from_checkpoint(LAST, weights_only=True)
+    assert table.shape == (50, 3)
+    torch.testing.assert_close(torch.sigmoid(model(table[:, :2]))[:, 0], table[:, 2])
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_command_line_beats_the_checkpoint(batchlab):
+    words = ("--model.optimizer.lr=0.005", "--data.batch_size=55", "--trainer.max_epochs=2")
+    assert batchlab("fit", "--ckpt_path", LAST, *words) == 0
+    saved = yaml.safe_load((RUN.with_name("version_1") / "config.yaml").read_text())
+    assert saved["model"]["optimizer"]["class_path"].endswith("Adam")
+    assert saved["model"]["optimizer"]["init_args"]["lr"] == 0.005
+    assert (saved["model"]["hidden"], saved["data"]["batch_size"]) == (8, 55)
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_checkpoint_for_another_network_is_refused(batchlab, capsys):
+    assert batchlab("test", "--ckpt_path", LAST, "--model.hidden=9") == 2
+    assert "model.hidden and model.depth must be the checkpoint's." in capsys.readouterr().err
+
+
+# Lightning's own switches
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--trainer.fast_dev_run=2"],
+        ["--trainer.overfit_batches=2"],
+        ["--trainer.limit_train_batches=3"],
+        ["--trainer.limit_val_batches=1"],
+        ["--trainer.max_steps=5"],
+        ["--trainer.val_check_interval=5"],
+        ["--trainer.detect_anomaly=true"],
+        ["--trainer.enable_checkpointing=false"],
+        ["--trainer.enable_model_summary=true"],
+        ["--trainer.enable_progress_bar=true"],
+        ["--trainer.accumulate_grad_batches=2", "--trainer.gradient_clip_val=1"],
+        ["--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=1"],
+    ],
+    ids=lambda words: words[0].removeprefix("--"),
+)
+def test_lightnings_switches_work(words, batchlab):
+    assert batchlab("fit", *QUICK, *words) == 0
+
+
+def test_a_fast_dev_run_leaves_nothing_behind(batchlab):
+    assert batchlab("fit", *QUICK, "--trainer.fast_dev_run=true") == 0
+    assert list(Path().iterdir()) == []
+
+
+def test_the_profilers_report_is_shown(batchlab, caplog):
+    assert batchlab("fit", *QUICK, "--trainer.profiler=simple") == 0
+    assert "run_training_epoch" in caplog.text
+
+
+def test_threads_are_set_for_torch_and_for_every_process_started_from_it(batchlab):
+    assert batchlab("fit", *QUICK, "--threads=2", "--data.num_workers=1") == 0
+    assert torch.get_num_threads() == 2
+    assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "2"
+
+
+def test_one_thread_is_the_default(batchlab):
+    assert batchlab("fit", *QUICK) == 0
+    assert (torch.get_num_threads(), torch.get_num_interop_threads()) == (1, 1)
+    assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_config_fits(path, batchlab):
+    assert batchlab("fit", "--config", str(path), *QUICK, "--trainer.max_epochs=1") == 0
+
+
+OPTIMIZERS = ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "LBFGS"]
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    batch_size=st.one_of(st.none(), st.integers(1, 300)),
+    num_signal=st.integers(0, 40),
+    num_background=st.integers(1, 120),
+    hidden=st.integers(1, 80),
+    depth=st.integers(1, 7),
+    optimizer=st.sampled_from(OPTIMIZERS),
+    lr=st.floats(1e-6, 0.1),
+    shuffle=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+@pytest.mark.filterwarnings("ignore:No positive samples")
+def test_random_valid_configurations_fit(batchlab, **drawn):
+    optimizer, lr = drawn.pop("optimizer"), drawn.pop("lr")
+    model = [f"--model.{key}={drawn.pop(key)}" for key in ("hidden", "depth")]
+    data = [f"--data.{key}={'null' if value is None else str(value).lower()}" for key, value in drawn.items()]
+    words = [*model, f"--model.optimizer={optimizer}", f"--model.optimizer.lr={lr}", *data]
+    assert batchlab("fit", *words, "--data.num_validation=50") == 0
+
+
+# Bad input
+
+BAD = {
+    "unknown command": (["train"], "command", "'train'"),
+    "config before the command": (["--config", "x.yaml", "fit"], "the command comes first", "--config"),
+    "unknown key": (["fit", "--data.batchsize=3"], "unrecognized arguments", "--data.batchsize=3"),
+    "unknown key in a config": (["fit", "--config=unknown.yaml"], "batchsize", "unknown.yaml|data"),
+    "wrong type": (["fit", "--model.hidden=wide"], "model.hidden", "wide"),
+    "batch size 0": (["fit", "--data.batch_size=0"], "batch_size must be at least 1", "Got 0"),
+    "negative batch size": (["fit", "--data.batch_size=-3"], "batch_size must be at least 1", "Got -3"),
+    "fractional batch size": (["fit", "--data.batch_size=2.5"], "data.batch_size", "2.5"),
+    "negative signal": (["fit", "--data.num_signal=-1"], "num_signal must be at least 0", "Got -1"),
+    "negative background": (["fit", "--data.num_background=-1"], "num_background must be at least 0", "Got -1"),
+    "no events": (["fit", "--data.num_signal=0", "--data.num_background=0"], "num_signal .* at least 1", "Got 0"),
+    "too few validation events": (["fit", "--data.num_validation=1"], "num_validation must be at least 2", "Got 1"),
+    "negative workers": (["fit", "--data.num_workers=-1"], "num_workers must be at least 0", "Got -1"),
+    "negative seed": (["fit", "--seed_everything=-1"], "seed_everything", "-1 does not conform"),
+    "data seed too large": (["fit", "--data.seed=4294967296"], "seed must be at most", "4294967296"),
+    "learning rate 0": (["fit", "--model.optimizer.lr=0"], "lr must be a positive", "Got 0.0"),
+    "negative learning rate": (["fit", "--model.optimizer.lr=-1"], "learning rate|lr must", "-1"),
+    "learning rate nan": (["fit", "--model.optimizer.lr=.nan"], "lr must be a positive", "Got nan"),
+    "momentum out of range": (["fit", "--model.optimizer.momentum=-1"], "momentum", "-1"),
+    "depth 0": (["fit", "--model.depth=0"], "depth must be at least 1", "Got 0"),
+    "width 0": (["fit", "--model.hidden=0"], "hidden must be at least 1", "Got 0"),
+    "unknown optimizer": (["fit", "--model.optimizer=Sgdd"], "model.optimizer", "Sgdd"),
+    "a function as optimizer": (["fit", "--model.optimizer=json.dumps"], "model.optimizer", "json.dumps"),
+    "missing config": (["fit", "--config=nowhere.yaml"], "config", "nowhere.yaml"),
+    "config that does not parse": (["fit", "--config=broken.yaml"], "config", "expected"),
+    "threads 0": (["fit", "--threads=0"], "threads", "0 does not conform to restriction v>0"),
+    "negative epochs": (["fit", "--trainer.max_epochs=-2"], "max_epochs", "-2"),
+    "impossible name": (["fit", "--name=../away"], "name must be a folder's name", "'../away'"),
+    "runs folder is a file": (["fit", "--trainer.default_root_dir=broken.yaml"], "default_root_dir", "broken.yaml"),
+    "figures every 0 epochs": (["fit", "--epoch_report.figure_every_n_epochs=0"], "figure_every_n_epochs", "Got 0"),
+    "unknown figure style": (["fit", "--epoch_report.figure_style=pink"], "epoch_report.figure_style", "pink"),
+    "no checkpoint to test": (["test"], "ckpt_path must be given", "random weights"),
+    "missing checkpoint": (["test", "--ckpt_path=nowhere.ckpt"], "ckpt_path must be", "'nowhere.ckpt'"),
+    "checkpoint that is text": (["validate", "--ckpt_path=broken.yaml"], "ckpt_path must be", "broken.yaml"),
+    "checkpoint of something else": (["fit", "--ckpt_path=foreign.ckpt"], "ckpt_path must be", "foreign.ckpt"),
+    "compare with a missing config": (["compare", "nowhere.yaml"], "config", "nowhere.yaml"),
+    "compare with an unclear option": (["compare", "--trainer.max_epochs", "2"], "--KEY=VALUE", "--trainer.max_epochs"),
+    "compare with an unknown key": (["compare", "--trainer.epochs=2"], "unrecognized", "--trainer.epochs=2"),
+}
+
+
+@pytest.mark.parametrize(("words", "rule", "value"), BAD.values(), ids=BAD)
+def test_bad_input_exits_2_with_one_message_and_leaves_nothing(words, rule, value, batchlab, capsys):
+    Path("broken.yaml").write_text("data: [1,\n")
+    Path("unknown.yaml").write_text("data: {batchsize: 3}\n")
+    torch.save({"weights": torch.zeros(3)}, "foreign.ckpt")
+    assert batchlab(*words) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("batchlab: error: ")
+    assert "Traceback" not in captured.err
+    assert len(captured.err) < 1500
+    for pattern in (rule, value):
+        assert re.search(pattern, captured.err)
+    assert sorted(path.name for path in Path().iterdir()) == ["broken.yaml", "foreign.ckpt", "unknown.yaml"]
