@@ -27,6 +27,8 @@ WARNINGS = (
     r".*smaller than the logging interval.*",
     # Evaluations take a checkpoint's weights, not its callbacks.
     r".*callbacks used to create the checkpoint need to be provided.*",
+    # A run that stops before its first validation has no best checkpoint.
+    r".*could not find the monitored key.*",
     # A run that continues another has a folder of its own.
     r".*dirpath has changed from.*",
     # The folder holds this run's own files: each run makes a new one.
