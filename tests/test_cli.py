@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT, config
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -284,9 +284,7 @@ OPTIMIZERS = ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "LBFGS"]
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batch_size=st.one_of(st.none(), st.integers(1, 300)),
     num_signal=st.integers(0, 40),
@@ -314,6 +312,7 @@ BAD = {
     "config before the command": (["--config", "x.yaml", "fit"], "the command comes first", "--config"),
     "unknown key": (["fit", "--data.batchsize=3"], "unrecognized arguments", "--data.batchsize=3"),
     "unknown key in a config": (["fit", "--config=unknown.yaml"], "batchsize", "unknown.yaml|data"),
+    "LightningCLI's own optimizer key": (["fit", "--optimizer=Adam"], "unrecognized arguments", "--optimizer=Adam"),
     "wrong type": (["fit", "--model.hidden=wide"], "model.hidden", "wide"),
     "batch size 0": (["fit", "--data.batch_size=0"], "batch_size must be at least 1", "Got 0"),
     "negative batch size": (["fit", "--data.batch_size=-3"], "batch_size must be at least 1", "Got -3"),

@@ -55,8 +55,8 @@ def test_confident_answers_have_a_finite_loss_and_gradient(logit, label):
 def test_regret_is_the_loss_above_the_bayes_limit():
     posterior = torch.tensor([[0.2], [0.7]])
     answer = torch.tensor([[0.5], [0.6]])
-    expected = (posterior * (posterior / answer).log() + (1 - posterior) * ((1 - posterior) / (1 - answer)).log()).mean()
-    assert regret(answer.logit(), posterior).item() == pytest.approx(expected.item(), rel=1e-5)
+    divergence = posterior * (posterior / answer).log() + (1 - posterior) * ((1 - posterior) / (1 - answer)).log()
+    assert regret(answer.logit(), posterior).item() == pytest.approx(divergence.mean().item(), rel=1e-5)
 
 
 def test_regret_of_the_exact_answer_is_zero_even_where_it_is_certain():

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -28,9 +30,9 @@ def test_contours_keep_axes_and_colour_scale_whatever_the_probabilities():
         assert figure.axes[0].collections[0].levels.tolist() == pytest.approx(np.linspace(0, 1, 11).tolist())
 
 
-@pytest.mark.parametrize("make", [lambda **k: plots.contour_figure(np.full(10000, 0.1), X, T, **k), plots.events_figure])
+@pytest.mark.parametrize("make", [partial(plots.contour_figure, np.full(10000, 0.1)), plots.events_figure])
 def test_figures_say_what_they_show(make):
-    figure = make(title="After 3 steps") if make is not plots.events_figure else make(X, T, title="After 3 steps")
+    figure = make(X, T, title="After 3 steps")
     axes = figure.axes[0]
     assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("After 3 steps", "x1", "x2")
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["Signal", "Background"]
