@@ -7,6 +7,7 @@ from numpy.random import SeedSequence
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from batchlab.block_loader import BlockLoader
 from batchlab.checks import at_least
 from batchlab.toy import Array, draw_events, posterior
 
@@ -28,6 +29,8 @@ class ToyDataModule(LightningDataModule):
             same as null. The default is the notebook's mini-batch.
         shuffle: Whether training visits the events in a new random order each epoch. Off by default, as in the
             notebook: the stored order is random already.
+        block_size: Most steps in one call of `training_step` (see `batchlab.block_loader`). 1 is Lightning's ordinary
+            way, a step a call; the default 0 leaves it to the clock: what takes a quarter of a second.
         num_workers: Processes that load batches. The default 0 loads in the training process, which is fastest
             for events that fit in memory.
         num_signal: Number of signal events to train on. The default is the notebook's.
@@ -45,6 +48,7 @@ class ToyDataModule(LightningDataModule):
         self,
         batch_size: int | None = 10,
         shuffle: bool = False,
+        block_size: int = 0,
         num_workers: int = 0,
         num_signal: int = 100,
         num_background: int = 1000,
@@ -54,7 +58,14 @@ class ToyDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         at_least(1, batch_size=1 if batch_size is None else batch_size)
-        at_least(0, num_workers=num_workers, num_signal=num_signal, num_background=num_background, seed=seed)
+        at_least(
+            0,
+            block_size=block_size,
+            num_workers=num_workers,
+            num_signal=num_signal,
+            num_background=num_background,
+            seed=seed,
+        )
         at_least(1, **{"num_signal + num_background": num_signal + num_background})
         at_least(2, num_validation=num_validation, num_test=num_test)
         if seed >= 2**32:
@@ -62,6 +73,7 @@ class ToyDataModule(LightningDataModule):
         self.save_hyperparameters()
         self.batch_size = batch_size
         self.shuffle = shuffle
+        self.block_size = block_size
         self.num_workers = num_workers
         self.num_signal = num_signal
         self.num_background = num_background
@@ -87,14 +99,21 @@ class ToyDataModule(LightningDataModule):
             self.test = self._fresh_events(self.num_test, stream=2)
         self._say_sizes(stage)
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """Batches of x (batch_size, 2) and t (batch_size, 1), float32."""
-        return DataLoader(
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | BlockLoader:
+        """Batches of x (batch_size, 2) and t (batch_size, 1), float32; a Trainer gets them in blocks."""
+        batch_size = min(self.batch_size or len(self.training), len(self.training))
+        devices = self.trainer.world_size if self.trainer else 1
+        if self.trainer is None or (devices > 1 and self.block_size == 1):
+            at_least_one_each = max(batch_size // devices, 1)  # Lightning deals the rows out to the devices
+            return DataLoader(self.training, at_least_one_each, self.shuffle, num_workers=self.num_workers)
+        return BlockLoader(
             self.training,
-            batch_size=self.batch_size or len(self.training),
+            batch_size,
+            self.trainer,
+            block_size=self.block_size,
             shuffle=self.shuffle,
+            seed=self.seed,
             num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:

@@ -212,7 +212,8 @@ def _fit(cli: BatchlabCLI) -> None:
     try:
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
     except MisconfigurationException as error:
-        cli.discard_run_folder()
+        if not list(Path(cli.trainer.default_root_dir).glob("checkpoints/*")):
+            cli.discard_run_folder()
         raise BadInputError(str(error)) from error
     if cli.run_folder is not None:
         print(f"run folder: {cli.run_folder}")

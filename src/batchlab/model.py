@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
+from batchlab.block_training import BlockTraining
 from batchlab.checks import at_least
 from batchlab.factories import INSTANTIATOR, OptimizerFactory, SchedulerFactory, check_learning_rate, class_config
 
@@ -44,7 +44,7 @@ class MLP(nn.Sequential):
         super().__init__(*layers, nn.Linear(hidden, 1))
 
 
-class BinaryClassifier(LightningModule):
+class BinaryClassifier(BlockTraining):
     """An MLP that learns p(signal | x) by binary cross-entropy (BCE).
 
     Validation and test report the BCE, the areas under the ROC curve and under the precision-recall curve, and,
@@ -106,12 +106,6 @@ class BinaryClassifier(LightningModule):
         """
         x, t = batch
         return functional.binary_cross_entropy(torch.sigmoid(self(x)), t)
-
-    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
-        """One step; logs the epoch's mean loss as train/loss."""
-        loss = self.batch_loss(batch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
-        return loss
 
     def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
         """Logs val/loss, val/auroc, val/average_precision and, given the posterior, val/regret."""

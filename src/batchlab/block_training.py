@@ -1,0 +1,254 @@
+"""How a module steps through a block: the user writes one batch's loss, `BlockTraining` takes the steps.
+
+A block is one `training_step` of Lightning's automatic optimization. The K optimizer steps happen inside it, and
+nothing is left of Lightning's own step but its bookkeeping: learning-rate schedules at the epoch's end, checkpoints,
+early stopping and weight averaging work as they always do. The hooks around a single step (`on_before_optimizer_step`,
+`on_after_backward`, `on_before_zero_grad`, `optimizer_step`) don't run for the steps inside; batch hooks run once a
+block. Anything that needs them sets the loader's block size to 1.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    LearningRateFinder,
+    StochasticWeightAveraging,
+    ThroughputMonitor,
+    WeightAveraging,
+)
+from lightning.pytorch.strategies import ParallelStrategy
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from batchlab.block_loader import Batch, Block, BlockLoader, callbacks_of
+
+# They count calls of their batch hooks as steps, or look at the weights in each.
+CALLBACKS_BY_STEP = (BatchSizeFinder, LearningRateFinder, ThroughputMonitor, WeightAveraging)
+Engine = Callable[["BlockTraining", Optimizer, Block], Tensor]
+"""Takes a block's steps at the optimizer's learning rate; returns each batch's loss before its update, shape (K,)."""
+
+
+class BlockTraining(LightningModule):
+    """A LightningModule that is told the loss of one batch and trains on blocks of batches, or on batches.
+
+    With blocks, callbacks' batch hooks get the block as `batch`, the number of its last step as `batch_idx`, and as
+    `outputs` "losses", shape (K,), and "loss", the last of them. Either way "train/loss" is the epoch's mean.
+
+    A module that has hooks of its own named as here calls `super()`'s.
+
+    Example:
+        >>> class Line(BlockTraining):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.line = torch.nn.Linear(1, 1)
+        ...
+        ...     def batch_loss(self, batch):
+        ...         x, y = batch
+        ...         return torch.nn.functional.mse_loss(self.line(x), y)
+        ...
+        ...     def configure_optimizers(self):
+        ...         return torch.optim.Adam(self.parameters())
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine: Engine = take_steps
+        self._loss_sum, self._loss_rows = 0.0, 0
+
+    def batch_loss(self, batch: Batch) -> Tensor:
+        """The loss of one batch, a scalar, the mean over its rows."""
+        raise NotImplementedError(f"{type(self).__name__} must define batch_loss(batch).")
+
+    def training_step(self, batch: Block | Batch, batch_idx: int) -> Tensor | dict[str, Tensor]:
+        """Take the steps of a block, or give Lightning the loss of a batch to take one itself."""
+        if not isinstance(batch, Block):
+            loss = self.batch_loss(batch)
+            self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+            return loss
+        refuse_what_needs_single_steps(self)
+        start = time.perf_counter()
+        losses = self._take_scheduled_steps(batch, first=batch_idx + 1 - batch.steps)
+        self._add_to_mean(losses, batch)
+        self._loader().adapt(batch.steps, time.perf_counter() - start)
+        return {"loss": losses[-1], "losses": losses}
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lightning's backward pass, which a block, whose losses are detached, has behind it."""
+        if loss.requires_grad:
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """Lightning's step, which for a block is no more than the call of `training_step`."""
+        strategy = self.trainer.strategy
+        if not self._in_blocks():
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+            return
+        # The engine averages gradients itself, once a step: DistributedDataParallel expects one backward pass a call.
+        with strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext():
+            optimizer_closure()
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """Lightning's clearing of gradients, which every step of a block has done."""
+        if not self._in_blocks():
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's mean; Lightning leaves this out where a run is resumed in the middle of an epoch."""
+        self._loss_sum, self._loss_rows = 0.0, 0
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss, once, so that a block has nothing to log."""
+        if self._loss_rows:
+            mean = self._loss_sum / self._loss_rows
+            self.log("train/loss", mean, sync_dist=self.trainer.world_size > 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the mean's two sums, for a run that is resumed in the middle of an epoch."""
+        checkpoint["block_training"] = {"loss_sum": self._loss_sum, "loss_rows": self._loss_rows}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the sums of `on_save_checkpoint`."""
+        sums = checkpoint.get("block_training", {"loss_sum": 0.0, "loss_rows": 0})
+        self._loss_sum, self._loss_rows = sums["loss_sum"], sums["loss_rows"]
+
+    def _loader(self) -> BlockLoader:
+        loader = self.trainer.train_dataloader
+        if not isinstance(loader, BlockLoader):
+            raise MisconfigurationException(
+                f"Blocks come from a BlockLoader alone. Got {type(loader).__name__} instead."
+            )
+        return loader
+
+    def _in_blocks(self) -> bool:
+        loader = self.trainer.train_dataloader
+        return isinstance(loader, BlockLoader) and loader.block_size != 1
+
+    def _take_scheduled_steps(self, block: Block, first: int) -> Tensor:
+        """The block's losses; learning rates that change between its steps do so here, after its last in Lightning."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        if not isinstance(optimizer, Optimizer):
+            raise MisconfigurationException("Training in blocks is for one optimizer: set data.block_size to 1.")
+        configs = [c for c in self.trainer.lr_scheduler_configs if c.interval == "step" and not c.reduce_on_plateau]
+        engine = self.engine if self.trainer.world_size == 1 else take_steps_together
+        every = math.gcd(*(config.frequency for config in configs)) or block.steps
+        losses, taken = [], 0
+        while taken < block.steps:
+            stop = min(taken + every - (first + taken) % every if configs else block.steps, block.steps)
+            losses.append(engine(self, optimizer, block.part(taken, stop)))
+            taken = stop
+            for config in configs if taken < block.steps else []:
+                if (first + taken) % config.frequency == 0:
+                    self.lr_scheduler_step(config.scheduler, None)
+        return torch.cat(losses)
+
+    def _add_to_mean(self, losses: Tensor, block: Block) -> None:
+        # One after another in double precision, so that the mean does not depend on where blocks were cut.
+        rows = len(block.tensors[0])
+        for loss in losses.tolist():
+            events = min(block.batch_size, rows)
+            self._loss_sum += loss * events
+            self._loss_rows += events
+            rows -= events
+
+
+def take_steps(module: BlockTraining, optimizer: Optimizer, block: Block) -> Tensor:
+    """The plain loop, and the default engine."""
+    clip, how = module.trainer.gradient_clip_val, module.trainer.gradient_clip_algorithm
+    if not clip and is_plain_sgd(optimizer):
+        return take_plain_sgd_steps(module, optimizer, block)
+    losses: list[Tensor] = []
+    for batch in block.batches():
+        optimizer.zero_grad()
+        loss = module.batch_loss(batch)
+        loss.backward()
+        if clip:
+            module.configure_gradient_clipping(optimizer, clip, how)
+        optimizer.step()
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+def is_plain_sgd(optimizer: Optimizer) -> bool:
+    """Whether a step is `weight -= lr * gradient` and nothing else happens in it."""
+    if type(optimizer) is not torch.optim.SGD or len(optimizer.param_groups) != 1:
+        return False
+    (group,) = optimizer.param_groups
+    extras = any(group[key] for key in ("momentum", "weight_decay", "maximize", "differentiable", "fused"))
+    # A scheduler replaces `step` on the object, to see that it is called.
+    hooks = "step" in vars(optimizer) or optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks  # noqa: SLF001
+    return not (extras or hooks or isinstance(group["lr"], Tensor)) and all(p.requires_grad for p in group["params"])
+
+
+def take_plain_sgd_steps(module: BlockTraining, optimizer: Optimizer, block: Block) -> Tensor:
+    """`take_steps` for plain SGD: the same numbers without the cost of `.grad` and of the optimizer's own calls."""
+    (group,) = optimizer.param_groups
+    parameters: list[Tensor] = group["params"]
+    weights = [parameter.detach() for parameter in parameters]  # the same memory, open to changes in place
+    losses: list[Tensor] = []
+    for batch in block.batches():
+        loss = module.batch_loss(batch)
+        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        torch._foreach_add_(weights, gradients, alpha=-group["lr"])  # what torch.optim.SGD calls
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+def take_steps_together(module: BlockTraining, optimizer: Optimizer, block: Block) -> Tensor:
+    """`take_steps` on several devices: each has the block, takes its part of every batch, and gradients are summed.
+
+    A device's part counts by its share of the rows, so that parts may be uneven, or empty.
+    """
+    trainer = module.trainer
+    clip, how = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+    losses: list[Tensor] = []
+    for batch in block.batches():
+        part = tuple(tensor.tensor_split(trainer.world_size)[trainer.global_rank] for tensor in batch)
+        share = len(part[0]) / len(batch[0])
+        # A device without rows takes part with gradients of zero.
+        loss = module.batch_loss(part) * share if share else torch.stack([p.sum() for p in parameters]).sum() * 0
+        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        message = torch.cat([loss.detach().view(1), *(gradient.flatten() for gradient in gradients)])
+        total = trainer.strategy.reduce(message, reduce_op="sum")
+        pieces = total[1:].split([p.numel() for p in parameters])
+        for parameter, piece in zip(parameters, pieces, strict=True):
+            parameter.grad = piece.view_as(parameter)
+        if clip:
+            module.configure_gradient_clipping(optimizer, clip, how)
+        optimizer.step()
+        losses.append(total[0])
+    return torch.stack(losses)
+
+
+def refuse_what_needs_single_steps(module: BlockTraining) -> None:
+    """Raise if the Trainer is set to something that would silently go wrong in blocks.
+
+    Raises:
+        MisconfigurationException: It names the setting, and says what to switch off.
+    """
+    trainer = module.trainer
+    by_step = [type(callback).__name__ for callback in callbacks_of(trainer) if isinstance(callback, CALLBACKS_BY_STEP)]
+    swa = any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks_of(trainer))
+    averaged_norm = swa and any(isinstance(layer, _BatchNorm) for layer in module.modules())
+    # It scales each step's loss and skips steps that overflow, in an optimizer step of Lightning's own.
+    scaled = trainer.precision == "16-mixed"
+    refusals = {
+        f"accumulate_grad_batches={trainer.accumulate_grad_batches}": trainer.accumulate_grad_batches != 1,
+        f"precision={trainer.precision!r}": scaled,
+        "torch.optim.LBFGS": any(isinstance(optimizer, torch.optim.LBFGS) for optimizer in trainer.optimizers),
+        f"the callback {', '.join(by_step)}": bool(by_step),
+        "StochasticWeightAveraging of a module with batch norm": averaged_norm,
+    }
+    for setting, refused in refusals.items():
+        if refused:
+            raise MisconfigurationException(
+                f"Training in blocks does not support {setting}: switch it off, or set data.block_size to 1."
+            )
