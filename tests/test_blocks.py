@@ -238,11 +238,13 @@ def test_a_checkpoint_has_the_weights_of_its_step(tmp_path):
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.slow
 def test_max_time_ends_a_training_without_other_limits(tmp_path):
     trainer, *_ = fit(tmp_path, max_epochs=-1, max_time={"seconds": 1})
     assert trainer.global_step > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_worker_processes_change_no_loss(tmp_path, workers, shuffle):
@@ -573,6 +575,7 @@ def test_a_number_out_of_range_is_refused_by_its_name(tmp_path, rule, options):
         fit(tmp_path, data=Data(**options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 7, 10])
 @pytest.mark.parametrize("clip", [None, 0.05])
 def test_two_devices_reach_the_weights_of_one(tmp_path, batch_size, clip):
@@ -584,6 +587,7 @@ def test_two_devices_reach_the_weights_of_one(tmp_path, batch_size, clip):
     )
 
 
+@pytest.mark.slow
 def test_two_devices_log_the_mean_loss_of_one(tmp_path):
     two, *_ = fit(tmp_path, devices=2, strategy="ddp_fork")
     one, *_ = fit(tmp_path)

@@ -27,6 +27,7 @@ def test_the_three_regimes_are_trained_and_shown_side_by_side(batchlab, capsys):
         assert row["printed_loss"] in out.rpartition("regime")[2]
 
 
+@pytest.mark.slow
 def test_each_run_is_an_ordinary_fit_with_its_own_folder(batchlab):
     assert batchlab("compare", *QUICK, "--runs=elsewhere", "--trainer.max_epochs=2", "--data.num_background=200") == 0
     for name in ("batch", "online", "minibatch"):
@@ -34,6 +35,7 @@ def test_each_run_is_an_ordinary_fit_with_its_own_folder(batchlab):
         assert summarize(Path(f"elsewhere/{name}/version_0"))["steps"] == 2 * {"batch": 1, "online": 300}.get(name, 30)
 
 
+@pytest.mark.slow
 def test_ratios_are_to_the_mini_batch_regime(batchlab):
     assert batchlab("compare", *QUICK) == 0
     rows = table()
@@ -43,6 +45,7 @@ def test_ratios_are_to_the_mini_batch_regime(batchlab):
     )
 
 
+@pytest.mark.slow
 def test_given_configs_are_compared_instead(batchlab):
     Path("small.yaml").write_text("name: small\nmodel: {hidden: 8}\n")
     assert batchlab("compare", config("batch"), "small.yaml", *QUICK) == 0
@@ -56,6 +59,7 @@ def test_a_run_without_validation_has_no_regret_to_show(batchlab):
     assert table()["batch"]["regret"] == "nan"
 
 
+@pytest.mark.slow
 def test_the_picture_has_a_panel_for_each_run_and_one_for_the_exact_posterior(batchlab):
     assert batchlab("compare", *QUICK) == 0
     height, width, _ = imread(RESULT / "contours.png").shape

@@ -65,6 +65,7 @@ def test_validation_is_outside_the_time(tmp_path):
     assert reader.Scalars("time/epoch_sec")[0].value < 0.3
 
 
+@pytest.mark.slow
 def test_validation_within_the_epoch_is_outside_the_time(tmp_path):
     reader = fit(EpochReport(), tmp_path, [Slow()], max_epochs=1, val_check_interval=3)
     assert reader.Scalars("time/epoch_sec")[0].value < 0.3
