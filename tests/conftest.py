@@ -28,6 +28,14 @@ def _environment_put_back():
     os.environ.update(before)
 
 
+@pytest.fixture(autouse=True)
+def _programs_shared(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled programs are built once for all tests, in a folder of their own."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    monkeypatch.setenv("BATCHLAB_CACHE", str(folder / "programs"))
+
+
 @pytest.fixture
 def batchlab(monkeypatch: pytest.MonkeyPatch) -> Batchlab:
     """The command line in this process: words in, exit status out."""

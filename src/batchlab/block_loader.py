@@ -84,7 +84,7 @@ class BlockLoader:
         self.dataset, self.batch_size, self.trainer = dataset, batch_size, trainer
         self.block_size, self.shuffle, self.seed = block_size, shuffle, seed
         self._workers = {"num_workers": num_workers, "pin_memory": pin_memory}
-        self._rows = len(dataset)  # type: ignore[arg-type]
+        self.rows = len(dataset)  # type: ignore[arg-type]
         self._epoch = self._position = self._start = 0
         self._pace = 1  # steps a block may have: the first block is the measurement
         # Lightning looks for `batch_sampler.sampler.set_epoch`. (Under the name `sampler` it would also look for
@@ -92,7 +92,7 @@ class BlockLoader:
         self.batch_sampler = _EpochListener(self)
 
     def __len__(self) -> int:
-        return math.ceil(self._rows / self.batch_size)
+        return math.ceil(self.rows / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
@@ -140,7 +140,7 @@ class BlockLoader:
         while position < len(self):
             due = steps_until_due(trainer, position, position + steps_before, position + batches_before)
             stop = min(position + min(due, self.block_size or self._pace), len(self))
-            rows = slice(position * self.batch_size, min(stop * self.batch_size, self._rows))
+            rows = slice(position * self.batch_size, min(stop * self.batch_size, self.rows))
             yield rows if order is None else order[rows]
             position = stop
 
@@ -149,7 +149,7 @@ class BlockLoader:
         if not self.shuffle or self.trainer.overfit_batches > 0:  # type: ignore[attr-defined]
             return None
         seed = np.random.SeedSequence(self.seed, spawn_key=(self._epoch,))
-        return torch.from_numpy(np.random.default_rng(seed).permutation(self._rows))
+        return torch.from_numpy(np.random.default_rng(seed).permutation(self.rows))
 
 
 class _EpochListener:

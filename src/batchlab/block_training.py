@@ -137,12 +137,11 @@ class BlockTraining(LightningModule):
         if not isinstance(optimizer, Optimizer):
             raise MisconfigurationException("Training in blocks is for one optimizer: set data.block_size to 1.")
         configs = [c for c in self.trainer.lr_scheduler_configs if c.interval == "step" and not c.reduce_on_plateau]
-        engine = self.engine if self.trainer.world_size == 1 else take_steps_together
         every = math.gcd(*(config.frequency for config in configs)) or block.steps
         losses, taken = [], 0
         while taken < block.steps:
             stop = min(taken + every - (first + taken) % every if configs else block.steps, block.steps)
-            losses.append(engine(self, optimizer, block.part(taken, stop)))
+            losses.append(self.engine(self, optimizer, block.part(taken, stop)))
             taken = stop
             for config in configs if taken < block.steps else []:
                 if (first + taken) % config.frequency == 0:
@@ -161,6 +160,8 @@ class BlockTraining(LightningModule):
 
 def take_steps(module: BlockTraining, optimizer: Optimizer, block: Block) -> Tensor:
     """The plain loop, and the default engine."""
+    if module.trainer.world_size > 1:
+        return take_steps_together(module, optimizer, block)
     clip, how = module.trainer.gradient_clip_val, module.trainer.gradient_clip_algorithm
     if not clip and is_plain_sgd(optimizer):
         return take_plain_sgd_steps(module, optimizer, block)

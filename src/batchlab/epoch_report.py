@@ -161,7 +161,7 @@ def mesh_probabilities(module: LightningModule) -> plots.Array:
     """
     modes = {part: part.training for part in module.modules()}
     module.eval()
-    points = torch.from_numpy(plots.mesh()).to(device=module.device, dtype=torch.float32)
+    points = torch.from_numpy(plots.mesh()).to(next(module.parameters()))
     with torch.no_grad():
         probabilities: Tensor = module.predict_step((points,), 0)
     for part, mode in modes.items():

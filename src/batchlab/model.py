@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import torch
+from lightning.pytorch import Callback
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
@@ -57,9 +59,13 @@ class BinaryClassifier(BlockTraining):
             The default, plain SGD with a learning rate of 0.01 a step, is the notebook's.
         lr_scheduler: A class of torch.optim.lr_scheduler with its arguments, stepped once an epoch;
             `ReduceLROnPlateau` watches val/loss. Off by default, as in the notebook.
+        engine: How a block's steps are taken: eager is PyTorch, step by step; compiled is a program built from the
+            same step, ten times as fast and more, equal in about six digits. The default is the one that is equal
+            to the last.
 
     Raises:
-        ValueError: If hidden or depth is smaller than 1, or the learning rate is not a positive number.
+        ValueError: If engine is neither, hidden or depth is smaller than 1, or the learning rate is not a positive
+            number.
         TypeError: If a factory given in Python is neither a class nor a partial of one.
     """
 
@@ -69,11 +75,20 @@ class BinaryClassifier(BlockTraining):
         depth: int = 5,
         optimizer: OptimizerFactory = partial(SGD, lr=0.01),  # noqa: B008 - a partial is never changed
         lr_scheduler: SchedulerFactory | None = None,
+        engine: Literal["eager", "compiled"] = "eager",
     ) -> None:
         super().__init__()
         self.network = MLP(2, hidden, depth)
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self._callbacks: list[Callback] = []
+        if engine == "compiled":
+            from batchlab.compiled.engine import CompiledEngine
+
+            self.engine = compiled = CompiledEngine()
+            self._callbacks.append(compiled)
+        elif engine != "eager":
+            raise ValueError(f"engine must be 'eager' or 'compiled'. Got {engine!r} instead.")
         # Built here once to be checked and named, and again in configure_optimizers to be used.
         probe = optimizer(self.network.parameters())
         check_learning_rate(probe)
@@ -83,6 +98,7 @@ class BinaryClassifier(BlockTraining):
                 "depth": depth,
                 "optimizer": class_config(optimizer, probe),
                 "lr_scheduler": lr_scheduler and class_config(lr_scheduler, lr_scheduler(probe)),
+                "engine": engine,
                 "_instantiator": INSTANTIATOR,
             }
         )
@@ -118,6 +134,10 @@ class BinaryClassifier(BlockTraining):
     def predict_step(self, batch: Sequence[Tensor], batch_idx: int = 0) -> Tensor:
         """p(signal | x), shape (n, 1), of a batch whose first tensor is x (n, 2)."""
         return torch.sigmoid(self(batch[0]))
+
+    def configure_callbacks(self) -> list[Callback]:
+        """The compiled engine, which builds its program before the first epoch."""
+        return self._callbacks
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer and, where there is one, its scheduler."""

@@ -1,0 +1,116 @@
+"""How near the compiled engine is to eager: epochs of both from the same weights, for 50 epochs and five seeds.
+
+python benchmarks/agreement.py [EPOCHS] [SEEDS]
+
+SGD amplifies rounding, so free runs part after some dozens of epochs, whatever computes them. Therefore each epoch of
+the compiled engine starts from eager's weights and optimizer state of that moment. The last table shows free runs, by
+the regret that they end with.
+"""
+
+import copy
+import sys
+from collections.abc import Sequence
+from statistics import median
+
+import torch
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from batchlab.compiled.block import CompiledBlock
+from batchlab.model import BinaryClassifier, regret
+from batchlab.toy import draw_events, posterior
+
+OPTIMIZERS = {
+    "SGD": lambda p: SGD(p, lr=0.01),
+    "SGD, weight decay": lambda p: SGD(p, lr=0.01, weight_decay=0.01),
+    "SGD, momentum": lambda p: SGD(p, lr=0.01, momentum=0.9),
+    "SGD, nesterov": lambda p: SGD(p, lr=0.01, momentum=0.9, nesterov=True),
+    "Adam": lambda p: Adam(p, lr=0.001),
+    "AdamW": lambda p: AdamW(p, lr=0.001),
+}
+SIZES = (1, 7, 10, 1100)
+
+
+def tensors(seed: int, count: tuple[int, int] = (100, 1000)) -> tuple[torch.Tensor, torch.Tensor]:
+    x, t = draw_events(*count, seed)
+    return torch.from_numpy(x).float(), torch.from_numpy(t).float()
+
+
+def eager_epoch(model: BinaryClassifier, optimizer: Optimizer, x: torch.Tensor, t: torch.Tensor, size: int):
+    losses = []
+    for batch in zip(x.split(size), t.split(size), strict=True):
+        loss = model.batch_loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+def compiled_of(model: BinaryClassifier, optimizer: Optimizer, x: torch.Tensor, t: torch.Tensor, size: int):
+    return CompiledBlock(model, optimizer, lambda *batch: model.batch_loss(batch), (x[:size], t[:size]))
+
+
+def pair(seed: int, make):
+    torch.manual_seed(seed)
+    model = BinaryClassifier()
+    twin = copy.deepcopy(model)
+    return (model, make(model.parameters())), (twin, make(twin.parameters()))
+
+
+def differences(size: int, make, epochs: int, seeds: int) -> tuple[list[float], list[float]]:
+    """Largest relative difference of a loss, and largest difference of a weight, of each epoch."""
+    losses, weights = [], []
+    for seed in range(seeds):
+        x, t = tensors(seed)
+        (model, optimizer), (twin, twins) = pair(seed, make)
+        compiled = compiled_of(twin, twins, x, t, size)
+        for _ in range(epochs):
+            twin.load_state_dict(model.state_dict())
+            twins.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+            expected, found = eager_epoch(model, optimizer, x, t, size), compiled.run(x, t)
+            losses.append(((found - expected).abs() / expected.abs().clamp_min(1e-3)).max().item())
+            pairs = zip(model.parameters(), twin.parameters(), strict=True)
+            weights.append(max((a - b).abs().max().item() for a, b in pairs))
+    return losses, weights
+
+
+def free_regrets(size: int, make, epochs: int, seeds: int) -> list[tuple[float, float]]:
+    """Regret of eager and of compiled after runs that nothing ties together."""
+    points, _ = draw_events(10_000, 100_000, 10**6)
+    exact = torch.from_numpy(posterior(points, 100, 1000)).float()
+    found = []
+    for seed in range(seeds):
+        x, t = tensors(seed)
+        (model, optimizer), (twin, twins) = pair(seed, make)
+        compiled = compiled_of(twin, twins, x, t, size)
+        for _ in range(epochs):
+            eager_epoch(model, optimizer, x, t, size)
+            compiled.run(x, t)
+        with torch.no_grad():
+            found.append(tuple(regret(m(torch.from_numpy(points).float()), exact).item() for m in (model, twin)))
+    return found
+
+
+def row(name: str, size: int, values: tuple[Sequence[float], Sequence[float]]) -> str:
+    cells = [f"{name}", f"{size}"]
+    for found, limit in zip(values, (5e-6, 1e-6), strict=True):
+        above = sum(value > limit for value in found)
+        cells += [f"{median(found):.1e}", f"{max(found):.1e}", f"{above} of {len(found)}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main(epochs: int = 50, seeds: int = 5) -> None:
+    torch.set_num_threads(1)
+    print("| optimizer | batch | loss, median | loss, most | above 5e-6 | weight, median | weight, most | above 1e-6 |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name, make in OPTIMIZERS.items():
+        for size in SIZES:
+            print(row(name, size, differences(size, make, epochs, seeds)), flush=True)
+    print(f"\n| free runs of {epochs} epochs, SGD | eager's regrets | compiled's regrets |\n| --- | --- | --- |")
+    for size in SIZES:
+        both = zip(*free_regrets(size, OPTIMIZERS["SGD"], epochs, seeds), strict=True)
+        print(f"| batch size {size} | " + " | ".join(", ".join(f"{r:.4f}" for r in runs) for runs in both) + " |")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

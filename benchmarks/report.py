@@ -1,0 +1,102 @@
+"""Turns pytest-benchmark's JSON into ratios: Markdown tables in the pages, and a plot.
+
+python report.py RESULTS.json
+"""
+
+import json
+import re
+import sys
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from statistics import median, quantiles
+
+import numpy as np
+from matplotlib.figure import Figure
+
+ROOT = Path(__file__).parents[1]
+SIZES = (1, 10, 1100)
+# What each figure is a ratio to: the fastest peer for long processes, the bare loop for everything else.
+BASES = {"epoch": "bare loop", "process": "bare loop", "long process": "JAX, jit and scan"}
+TITLES = {
+    "epoch": "An epoch, over the bare loop's",
+    "process": "A whole process of one epoch, over the bare loop's",
+    "long process": "A whole process of 2000, 5000 and 5000 epochs, over JAX's",
+}
+
+
+def ratios(results: dict, kind: str) -> dict[str, dict[int, list[float]]]:
+    """Of each case and batch size, the ratio in each round, epochs by their median."""
+    seconds = {
+        (info["turn"], info["batch_size"], info["case"]): median(info["seconds"])
+        for info in (benchmark["extra_info"] for benchmark in results["benchmarks"])
+        if info["kind"] == kind
+    }
+    table: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (turn, size, case), value in seconds.items():
+        optimizer = next((name for name in (", Adam", ", momentum") if name in case), "")
+        table[case][size].append(value / seconds[turn, size, BASES[kind] + optimizer])
+    return table
+
+
+def cell(values: list[float]) -> str:
+    """The median and, where there are enough rounds, the quartiles."""
+    if len(values) < 3:
+        return f"{median(values):.2g}"
+    low, middle, high = quantiles(values, n=4, method="inclusive")
+    return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def table_text(results: dict, kind: str) -> str:
+    """One table in Markdown."""
+    lines = [f"| {TITLES[kind]} | batch 1 | batch 10 | batch 1100 |", "| --- | ---: | ---: | ---: |"]
+    for case, sizes in ratios(results, kind).items():
+        if not case.startswith(BASES[kind]):
+            lines.append(f"| {case} | " + " | ".join(cell(sizes[size]) for size in SIZES) + " |")
+    return "\n".join(lines)
+
+
+def plot(results: dict) -> Figure:
+    """Epochs as ratios to the bare loop, a bar a case, in logarithmic scale."""
+    cases = {case: sizes for case, sizes in ratios(results, "epoch").items() if ", Adam" not in case}
+    cases = {case: sizes for case, sizes in cases.items() if ", momentum" not in case}
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    rows = np.arange(len(cases))
+    for i, size in enumerate(SIZES):
+        values = [median(sizes[size]) for sizes in cases.values()]
+        axes.barh(rows + 0.26 * (i - 1), values, 0.24, label=f"batch size {size}")
+    axes.set(xscale="log", xlabel="time of an epoch, over the bare loop's", yticks=rows, yticklabels=cases)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.invert_yaxis()
+    axes.legend()
+    axes.grid(axis="x", alpha=0.4)
+    return figure
+
+
+def fill(page: Path, name: str, text: str) -> None:
+    """Puts a text between the page's marks of that name, if it has them."""
+    marks = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    page.write_text(re.sub(marks, lambda match: f"{match[1]}{text}\n{match[2]}", page.read_text(), flags=re.DOTALL))
+
+
+def main() -> None:
+    results = json.loads(Path(sys.argv[1]).read_text())
+    cpu = results["machine_info"]["cpu"]["brand_raw"]
+    day = datetime.fromisoformat(results["datetime"]).date()
+    rounds = 1 + max(benchmark["extra_info"]["turn"] for benchmark in results["benchmarks"])
+    kinds = dict.fromkeys(benchmark["extra_info"]["kind"] for benchmark in results["benchmarks"])
+    said = f"Measured on {day}, one thread of {cpu}, {rounds} rounds: medians [quartiles] of the ratios within a round."
+    text = "\n\n".join([said, *(table_text(results, kind) for kind in kinds)])
+    print(text)
+    for page in (ROOT / "README.md", ROOT / "benchmarks" / "README.md"):
+        fill(
+            page,
+            "speed",
+            text if page.parent.name == "benchmarks" else "\n\n".join([said, table_text(results, "epoch")]),
+        )
+    plot(results).savefig(ROOT / ".github" / "speed.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""A block of training steps as one compiled program.
+
+The step is recorded from eager PyTorch (`recording`), written as C++ (`program_text`), built once and kept on disk
+(`program_cache`). The program works on the parameters and the optimizer's state where they lie, so that everything
+else, checkpoints, schedulers and eager steps in between, sees what it would see after `optimizer.step()`.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim import Optimizer
+
+from batchlab.compiled.operations import UnsupportedError
+from batchlab.compiled.optimizer_rules import RULES
+from batchlab.compiled.program_cache import load
+from batchlab.compiled.program_text import ProgramText
+from batchlab.compiled.recording import record_step
+
+
+def unsupported(module: nn.Module, optimizer: Optimizer) -> str | None:
+    """Why these cannot be compiled, before anything is recorded; None if nothing speaks against it."""
+    parameters = list(module.parameters())
+    return next(chain(_of_optimizer(optimizer, parameters), _of_parameters(parameters), _of_module(module)), None)
+
+
+def _of_optimizer(optimizer: Optimizer, parameters: list[nn.Parameter]) -> Iterator[str]:
+    if type(optimizer) not in RULES:
+        yield f"the optimizer is {type(optimizer).__name__}; compiled are {', '.join(r.__name__ for r in RULES)}"
+    if len(optimizer.param_groups) != 1:
+        yield f"the optimizer has {len(optimizer.param_groups)} parameter groups, not one"
+    group = optimizer.param_groups[0]
+    if {id(p) for p in group["params"]} != {id(p) for p in parameters}:
+        yield "the optimizer does not train exactly the module's parameters"
+    yield from (f"the optimizer's {f} is set" for f in ("maximize", "amsgrad", "differentiable") if group.get(f))
+    if isinstance(group["lr"], Tensor):
+        yield "the learning rate is a tensor, not a number"
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:  # noqa: SLF001
+        yield "the optimizer has step hooks"
+
+
+def _of_parameters(parameters: list[nn.Parameter]) -> Iterator[str]:
+    if len({p.data_ptr() for p in parameters}) != len(parameters):
+        yield "two parameters share their memory"
+    for p in parameters:
+        if p.dtype != torch.float32 or p.device.type != "cpu" or not p.is_contiguous() or not p.requires_grad:
+            yield f"a parameter is {p.dtype} on {p.device}: all must be float32, on the CPU, contiguous and trained"
+    # Hooks have no public name that says whether there are any.
+    if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in parameters):  # noqa: SLF001
+        yield "a parameter has a gradient hook"
+
+
+def _of_module(module: nn.Module) -> Iterator[str]:
+    if next(module.buffers(), None) is not None:
+        yield "the module has buffers, which a step may change (batch norm does)"
+    if any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 and m.training for m in module.modules()):  # noqa: SLF001
+        yield "the module has dropout, which draws random numbers"
+    if any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules()):  # noqa: SLF001
+        yield "the module has hooks"
+
+
+class _Loss(nn.Module):
+    """A loss that reads its module's parameters, as a module of its own: so `functional_call` can exchange them."""
+
+    def __init__(self, module: nn.Module, batch_loss: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.module, self.batch_loss = module, batch_loss
+
+    def forward(self, *batch: Tensor) -> Tensor:
+        return self.batch_loss(*batch)
+
+
+@dataclass
+class _Program:
+    """A loaded program and the memory that it works in."""
+
+    run: Any
+    scratch: Tensor
+
+
+class CompiledBlock:
+    """All steps of a block in one call, for one module, optimizer and loss.
+
+    Example:
+        ```
+        block = CompiledBlock(net, optimizer, lambda x, t: loss(net(x), t), (x[:10], t[:10]))
+        losses = block.run(x, t)  # one epoch: as many steps as x has batches of 10
+        ```
+
+    Args:
+        module: The module that is trained.
+        optimizer: Its `SGD`, `Adam` or `AdamW`. Numbers such as the learning rate may change between calls.
+        batch_loss: The loss of one batch, `batch_loss(*batch)`. It must be pure: it runs once, to be recorded, and
+            what it does beside computing with tensors (logging, counting) does not happen in the steps.
+        batch: One batch, for its shapes.
+        say: Is told when a program has to be built first.
+
+    Raises:
+        UnsupportedError: With the reason, in words for the user. Train in eager then.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: Optimizer,
+        batch_loss: Callable[..., Tensor],
+        batch: Sequence[Tensor],
+        say: Callable[[str], None] = print,
+    ) -> None:
+        reason = unsupported(module, optimizer)
+        if reason:
+            raise UnsupportedError(reason)
+        self._optimizer, self._say = optimizer, say
+        self._loss = _Loss(module, batch_loss)
+        self._parameters = dict(module.named_parameters())
+        self._rule = RULES[type(optimizer)](optimizer.param_groups[0])
+        self._flags = self._current_flags()
+        self._batch_size = len(batch[0])
+        self._programs: dict[int, _Program] = {}
+        self.prepare(batch)
+
+    def run(self, *data: Tensor) -> Tensor:
+        """Train on the data in order, the last batch as short as it comes.
+
+        Args:
+            data: Any number of events, each tensor with the events along its first dimension.
+
+        Returns:
+            The loss of each step, before its update.
+
+        Raises:
+            UnsupportedError: The optimizer or its tensors are no longer of the kind that was compiled.
+        """
+        if self._current_flags() != self._flags:
+            raise UnsupportedError("the optimizer's settings have changed in kind: a term is now zero, or no longer")
+        whole, rest = divmod(len(data[0]), self._batch_size)
+        rates = torch.full((whole + (rest > 0),), self._optimizer.param_groups[0]["lr"], dtype=torch.float64)
+        cut = whole * self._batch_size
+        parts = [([part[:cut] for part in data], self._batch_size, rates[:whole])] if whole else []
+        parts += [([part[cut:] for part in data], rest, rates[whole:])] if rest else []
+        for part, size, _ in parts:  # all that may be refused is refused before the first step
+            self.prepare([tensor[:size] for tensor in part])
+            _addresses([tensor.contiguous() for tensor in part])
+        return torch.cat([torch.empty(0), *(self._steps(*part) for part in parts)])
+
+    def prepare(self, batch: Sequence[Tensor]) -> _Program:
+        """The program for batches of these shapes, the full batch's or a short last one's, built if there is none.
+
+        Raises:
+            UnsupportedError: With the reason.
+        """
+        size = len(batch[0])
+        if size not in self._programs:
+            width = self._numbers(torch.ones(1, dtype=torch.float64), 0).shape[1]
+
+            def loss_of(parameters: dict[str, Tensor], batch: Sequence[Tensor]) -> Tensor:
+                named = {f"module.{name}": p for name, p in parameters.items()}
+                return functional_call(self._loss, named, tuple(batch))  # type: ignore[no-any-return]
+
+            states = len(self._rule.states)
+            recording = record_step(loss_of, self._parameters, batch, states, width, self._rule.update)
+            text = ProgramText(recording, width, [tuple(part.shape) for part in batch])
+            run = load(text.text, self._say).run_block
+            run.restype = None
+            self._programs[size] = _Program(run, torch.empty(text.scratch))
+        return self._programs[size]
+
+    def _steps(self, data: Sequence[Tensor], size: int, rates: Tensor) -> Tensor:
+        program = self._programs[size]
+        data = [part.contiguous() for part in data]
+        states, done = self._states()
+        numbers, losses = self._numbers(rates, done), torch.empty(len(rates))
+        carried = [t for p, own in zip(self._parameters.values(), states, strict=True) for t in (p, *own)]
+        program.run(
+            ctypes.c_int64(len(rates)),
+            _addresses(carried),
+            _addresses(data),
+            *(ctypes.c_void_p(t.data_ptr()) for t in (numbers, losses, program.scratch)),
+        )
+        torch.autograd.graph.increment_version(carried)  # the program has written behind autograd's back
+        if self._rule.counts:
+            for p in self._parameters.values():
+                self._optimizer.state[p]["step"] += len(rates)
+        return losses
+
+    def _states(self) -> tuple[list[list[Tensor]], int]:
+        """The optimizer's state tensors, made as torch makes them where there are none, and the steps done."""
+        if not self._rule.states:
+            return [[] for _ in self._parameters], 0
+        states, done = [], 0
+        for p in self._parameters.values():
+            state = self._optimizer.state[p]
+            done = int(state["step"]) if "step" in state else int(state.get("momentum_buffer") is not None)
+            for name in self._rule.states:
+                if state.get(name) is None:
+                    state[name] = torch.zeros_like(p)
+            states.append([state[name] for name in self._rule.states])
+            if self._rule.counts:
+                state.setdefault("step", torch.tensor(0.0))
+        return states, done
+
+    def _numbers(self, rates: Tensor, done: int) -> Tensor:
+        """What the update reads in each step, as a row of a table."""
+        steps = torch.arange(done + 1, done + len(rates) + 1, dtype=torch.float64)
+        columns = self._rule.numbers(self._optimizer.param_groups[0], rates, steps)
+        table = torch.empty(len(rates), len(columns))
+        for i, column in enumerate(columns):
+            table[:, i] = column
+        return table
+
+    def _current_flags(self) -> tuple[bool, ...]:
+        group = self._optimizer.param_groups[0]
+        return tuple(bool(group.get(name)) for name in ("momentum", "weight_decay", "nesterov", "maximize", "amsgrad"))
+
+
+def _addresses(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+    for tensor in tensors:
+        if tensor.dtype != torch.float32 or not tensor.is_cpu or not tensor.is_contiguous():
+            raise UnsupportedError(f"a tensor is {tensor.dtype} on {tensor.device}, not contiguous float32 on the CPU")
+    return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
