@@ -11,7 +11,7 @@ import torch
 from jsonargparse.typing import PositiveInt, restricted_number_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -23,6 +23,7 @@ from batchlab.epoch_report import EpochReport
 from batchlab.errors import BadInputError
 from batchlab.model import BinaryClassifier
 from batchlab.predictions import PredictionWriter
+from batchlab.progress import TimedProgressBar
 from batchlab.run_folder import create_run_folder, discard_run_folder
 
 TRAINER_DEFAULTS = {
@@ -167,6 +168,8 @@ class BatchlabCLI(LightningCLI):
             self.run_folder = create(Path(config.default_root_dir), self.config.name)
         if self.run_folder is not None:
             self._keep_everything_in(self.run_folder)
+        if config.enable_progress_bar and not any(isinstance(c, ProgressBar) for c in config.callbacks or []):
+            config.callbacks = [*(config.callbacks or []), TimedProgressBar()]
         return super().instantiate_trainer(**kwargs)
 
     def discard_run_folder(self) -> None:
