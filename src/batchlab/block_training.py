@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
@@ -149,13 +150,11 @@ class BlockTraining(LightningModule):
         return torch.cat(losses)
 
     def _add_to_mean(self, losses: Tensor, block: Block) -> None:
+        rows = np.full(len(losses), block.batch_size)
+        rows[-1] = len(block.tensors[0]) - rows[:-1].sum()
         # One after another in double precision, so that the mean does not depend on where blocks were cut.
-        rows = len(block.tensors[0])
-        for loss in losses.tolist():
-            events = min(block.batch_size, rows)
-            self._loss_sum += loss * events
-            self._loss_rows += events
-            rows -= events
+        self._loss_sum = float(np.cumsum(np.append(self._loss_sum, losses.double().numpy(force=True) * rows))[-1])
+        self._loss_rows += len(block.tensors[0])
 
 
 def take_steps(module: BlockTraining, optimizer: Optimizer, block: Block) -> Tensor:
