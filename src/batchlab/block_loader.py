@@ -97,7 +97,8 @@ class BlockLoader:
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         if epoch != self._epoch:
-            self._epoch, self._start = epoch, 0
+            self._epoch = epoch
+            self._position = self._start = 0
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and the steps of it that were handed out; Lightning keeps this in its checkpoints."""

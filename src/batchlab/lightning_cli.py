@@ -3,7 +3,6 @@
 import os
 import sys
 from argparse import ArgumentError
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,11 @@ from batchlab.console import quiet
 from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
 from batchlab.errors import BadInputError
+from batchlab.last_checkpoint import LastCheckpoint
 from batchlab.model import BinaryClassifier
 from batchlab.predictions import PredictionWriter
 from batchlab.progress import TimedProgressBar
+from batchlab.resume import ExactResume
 from batchlab.run_folder import create_run_folder, discard_run_folder
 
 TRAINER_DEFAULTS = {
@@ -191,10 +192,10 @@ class BatchlabCLI(LightningCLI):
 
 
 def _checkpoints(folder: Path, validated: bool) -> list[Callback]:
-    """Keeps the last epoch's state and, where epochs are validated, that of the lowest regret."""
-    make = partial(ModelCheckpoint, folder / "checkpoints", enable_version_counter=False)
-    last, best = make("last"), make("best", monitor="val/regret")
-    return [last, best] if validated else [last]
+    """Keeps the newest state and, where epochs are validated, that of the lowest regret."""
+    last = [ExactResume(), LastCheckpoint(folder / "checkpoints" / "last.ckpt")]
+    best = ModelCheckpoint(folder / "checkpoints", "best", monitor="val/regret", enable_version_counter=False)
+    return [*last, best] if validated else last
 
 
 def use_threads(threads: int) -> None:

@@ -1,0 +1,64 @@
+"""ExactResume: what Lightning's checkpoints lack to go on as if nothing had happened."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class ExactResume(Callback):
+    """Keeps the random states of Python, NumPy and torch in every checkpoint, and mends what Lightning restores.
+
+    Together with a loader that knows its position (`batchlab.block_loader`), a run that goes on from a checkpoint then
+    equals one that was never interrupted, bit for bit.
+    """
+
+    def __init__(self) -> None:
+        self._restored: dict[str, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The random states, in types that a checkpoint may hold (`weights_only`)."""
+        version, words, gauss = random.getstate()
+        kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - the old generator is what libraries draw from
+        return {
+            "python": [version, list(words), gauss],
+            "numpy": [kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest],
+            "torch": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remembers the states until training starts."""
+        self._restored = state_dict
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Between two epochs, leaves the one that has not begun out of the count: Lightning would skip it."""
+        progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
+        if progress["current"]["ready"] == progress["current"]["started"] + 1:
+            for count in (progress["current"], progress["total"]):
+                count["ready"] -= 1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Restores the random states of a run that goes on."""
+        self._restore()
+        if not trainer.fit_loop.restarted_mid_epoch:
+            self._restored = {}
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """In the middle of an epoch, restores them once more: starting the loader has drawn from them again."""
+        if self._restored:
+            self._restore()
+            self._restored = {}
+            # The restart is over. Lightning would say so after the epoch, and until then leave out what its end calls
+            # for: schedulers that watch a metric.
+            trainer.fit_loop.restarting = False
+
+    def _restore(self) -> None:
+        if not self._restored:
+            return
+        version, words, gauss = self._restored["python"]
+        random.setstate((version, tuple(words), gauss))
+        kind, keys, *rest = self._restored["numpy"]
+        np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+        torch.set_rng_state(self._restored["torch"])
