@@ -7,6 +7,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from batchlab.loggers import write_logs
+
 SECONDS_BETWEEN = 1.0
 """What is lost at most when a run is killed; an epoch may take a thousandth of it, and saving takes as long as one."""
 
@@ -48,6 +50,7 @@ class LastCheckpoint(Checkpoint):
 
     def save(self, trainer: Trainer) -> None:
         """Saves the state as it is now."""
+        write_logs(trainer)  # what comes before the checkpoint must not be lost with what comes after it
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 

@@ -12,7 +12,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from batchlab.checkpoint import check_weights_fit, load_settings
@@ -21,6 +20,7 @@ from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
 from batchlab.errors import BadInputError
 from batchlab.last_checkpoint import LastCheckpoint
+from batchlab.loggers import RunEvents, RunTable
 from batchlab.model import BinaryClassifier
 from batchlab.predictions import PredictionWriter
 from batchlab.progress import TimedProgressBar
@@ -183,8 +183,8 @@ class BatchlabCLI(LightningCLI):
         if config.logger in (None, True):
             runs, name, version = folder.parent.parent, folder.parent.name, folder.name
             config.logger = [
-                TensorBoardLogger(runs, name, version, default_hp_metric=False),
-                CSVLogger(runs, name, version),
+                RunEvents(runs, name, version, default_hp_metric=False),
+                RunTable(runs, name, version),
             ]
         config.default_root_dir = folder
         if config.enable_checkpointing is not False:
