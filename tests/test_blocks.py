@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from batchlab import block_loader
 from batchlab.block_loader import BlockLoader
-from batchlab.block_training import BlockTraining, refuse_what_needs_single_steps, take_steps
+from batchlab.block_training import BlockTraining, refuse_what_needs_single_steps, take_steps, take_steps_together
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS = 110
@@ -592,3 +592,15 @@ def test_two_devices_log_the_mean_loss_of_one(tmp_path):
     two, *_ = fit(tmp_path, devices=2, strategy="ddp_fork")
     one, *_ = fit(tmp_path)
     assert train_loss(two) == pytest.approx(train_loss(one), rel=1e-5)
+
+
+def test_steps_taken_together_by_one_device_equal_the_plain_loop(tmp_path):
+    net = Net()
+    net.engine = take_steps_together
+    *_, probe = fit(tmp_path, net, Data(7), gradient_clip_val=0.05)
+    assert probe.losses == pytest.approx(plain_loop(7, clip=0.05)[0], rel=1e-5)
+
+
+def test_a_module_without_a_loss_says_what_to_define():
+    with pytest.raises(NotImplementedError, match="BlockTraining must define batch_loss"):
+        BlockTraining().batch_loss(())

@@ -373,3 +373,9 @@ def test_bad_input_exits_2_with_one_message_and_leaves_nothing(words, rule, valu
     for pattern in (rule, value):
         assert re.search(pattern, captured.err)
     assert sorted(path.name for path in Path().iterdir()) == ["broken.yaml", "foreign.ckpt", "unknown.yaml"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_predictions_for_a_folder_that_is_not_there_are_refused(batchlab, capsys):
+    assert batchlab("predict", "--ckpt_path", LAST, "--output=nowhere/table.csv") == 2
+    assert "output must be a file in a folder that exists" in capsys.readouterr().err

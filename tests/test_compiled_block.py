@@ -296,6 +296,17 @@ def hooked(model: nn.Module) -> nn.Module:
     return model
 
 
+def hooked_optimizer(model: nn.Module) -> Optimizer:
+    optimizer = SGD(model.parameters(), lr=0.01)
+    optimizer.register_step_post_hook(lambda *_: None)
+    return optimizer
+
+
+def gradient_hooked(model: nn.Module) -> nn.Module:
+    next(model.parameters()).register_hook(lambda gradient: gradient)
+    return model
+
+
 def plain_sgd(model: nn.Module) -> Optimizer:
     return SGD(model.parameters(), lr=0.01)
 
@@ -310,6 +321,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Optimize
     "dropout": (lambda: small(nn.Dropout(0.5)), plain_sgd, "dropout"),
     "hooks": (lambda: hooked(small()), plain_sgd, "hooks"),
     "float64": (lambda: small().double(), plain_sgd, "float64"),
+    "learning rate as a tensor": (small, lambda m: SGD(m.parameters(), lr=torch.tensor(0.01)), "is a tensor"),
+    "optimizer hooks": (small, hooked_optimizer, "step hooks"),
+    "gradient hooks": (lambda: gradient_hooked(small()), plain_sgd, "gradient hook"),
 }
 
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 from conftest import config
 
+from batchlab.compiled.block import CompiledBlock
+from batchlab.compiled.operations import UnsupportedError
 from batchlab.model import BinaryClassifier
 
 pytestmark = pytest.mark.slow
@@ -113,3 +115,17 @@ def test_a_cache_that_cannot_be_used_is_a_reason_to_train_in_eager(batchlab, cap
     monkeypatch.setenv("BATCHLAB_CACHE", str(tmp_path / "file"))
     fit(batchlab, COMPILED)
     assert f"the cache folder {tmp_path / 'file'}" in capsys.readouterr().out
+
+
+def test_an_optimizer_that_changes_in_kind_is_trained_in_eager_from_there(batchlab, capsys, monkeypatch):
+    def refuse(*_):
+        raise UnsupportedError("for a test")
+
+    monkeypatch.setattr(CompiledBlock, "run", refuse)
+    fit(batchlab, COMPILED)
+    assert "engine: eager from here on, not compiled: for a test" in capsys.readouterr().out
+
+
+def test_an_unknown_engine_is_refused_by_its_name():
+    with pytest.raises(ValueError, match=r"engine must be 'eager' or 'compiled'. Got 'fast'"):
+        BinaryClassifier(engine="fast")
