@@ -12,6 +12,7 @@ import pytest
 
 from batchlab.toy import draw_events
 
+ROUNDS = int(os.environ.get("ROUNDS", "9"))
 PEERS = Path(__file__).parent / "peers"
 # JAX and scikit-learn bring scipy along, which would slow batchlab's start: they have an environment of their own.
 OTHER_PYTHON = os.environ.get("PEERS_PYTHON", sys.executable)

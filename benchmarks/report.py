@@ -89,12 +89,8 @@ def main() -> None:
     said = f"Measured on {day}, one thread of {cpu}, {rounds} rounds: medians [quartiles] of the ratios within a round."
     text = "\n\n".join([said, *(table_text(results, kind) for kind in kinds)])
     print(text)
-    for page in (ROOT / "README.md", ROOT / "benchmarks" / "README.md"):
-        fill(
-            page,
-            "speed",
-            text if page.parent.name == "benchmarks" else "\n\n".join([said, table_text(results, "epoch")]),
-        )
+    fill(ROOT / "benchmarks" / "README.md", "speed", text)
+    fill(ROOT / "README.md", "speed", f"{said}\n\n{table_text(results, 'epoch')}")
     plot(results).savefig(ROOT / ".github" / "speed.png", dpi=110)
 
 

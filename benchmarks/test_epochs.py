@@ -1,12 +1,10 @@
 """One epoch: batchlab's, and its peers'."""
 
 import itertools
-import os
 
 import pytest
-from conftest import Worker
+from conftest import ROUNDS, Worker
 
-ROUNDS = int(os.environ.get("ROUNDS", "9"))
 EPOCHS = {1: 4, 10: 20, 1100: 100}  # of a peer's turn: about a second of the bare loop or less
 
 ADAM = ["--model.optimizer=Adam", "--model.optimizer.lr=0.001"]

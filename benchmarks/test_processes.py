@@ -1,14 +1,12 @@
 """Whole processes, from the command to the prompt."""
 
 import itertools
-import os
 import subprocess
 import sys
 
 import pytest
-from conftest import command, one_thread
+from conftest import ROUNDS, command, one_thread
 
-ROUNDS = int(os.environ.get("ROUNDS", "9"))
 LONG = {1: 2000, 10: 5000, 1100: 5000}
 BARE = ["--trainer.limit_val_batches=0", "--epoch_report.figure_every_n_epochs=1000000"]
 SILENT = ["--epoch_report.print_every_n_epochs=1000000"]

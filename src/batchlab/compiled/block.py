@@ -138,6 +138,7 @@ class CompiledBlock:
         """
         if self._current_flags() != self._flags:
             raise UnsupportedError("the optimizer's settings have changed in kind: a term is now zero, or no longer")
+        data = tuple(tensor.contiguous() for tensor in data)
         whole, rest = divmod(len(data[0]), self._batch_size)
         rates = torch.full((whole + (rest > 0),), self._optimizer.param_groups[0]["lr"], dtype=torch.float64)
         cut = whole * self._batch_size
@@ -145,7 +146,7 @@ class CompiledBlock:
         parts += [([part[cut:] for part in data], rest, rates[whole:])] if rest else []
         for part, size, _ in parts:  # all that may be refused is refused before the first step
             self.prepare([tensor[:size] for tensor in part])
-            _addresses([tensor.contiguous() for tensor in part])
+            _addresses(part)
         return torch.cat([torch.empty(0), *(self._steps(*part) for part in parts)])
 
     def prepare(self, batch: Sequence[Tensor]) -> _Program:
@@ -172,7 +173,6 @@ class CompiledBlock:
 
     def _steps(self, data: Sequence[Tensor], size: int, rates: Tensor) -> Tensor:
         program = self._programs[size]
-        data = [part.contiguous() for part in data]
         states, done = self._states()
         numbers, losses = self._numbers(rates, done), torch.empty(len(rates))
         carried = [t for p, own in zip(self._parameters.values(), states, strict=True) for t in (p, *own)]

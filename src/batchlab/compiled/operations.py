@@ -27,13 +27,25 @@ def _at_most(a: str, high: str | None) -> str:
     return a if high is None else f"({a} > {high} ? {high} : {a})"
 
 
+def _both(a: str, b: str) -> str:
+    return f"float({a} != 0 && {b} != 0)"
+
+
+def _either(a: str, b: str) -> str:
+    return f"float({a} != 0 || {b} != 0)"
+
+
+def _not(a: str) -> str:
+    return f"float({a} == 0)"
+
+
 POINTWISE: dict[str, Callable[..., str]] = {
     "_to_copy": lambda a: a,
     "abs": lambda a: f"std::fabs({a})",
     "add": lambda a, b, alpha="1.0f": f"({a} + {b})" if alpha == "1.0f" else f"({a} + {alpha} * {b})",
-    "bitwise_and": lambda a, b: f"float({a} != 0 && {b} != 0)",  # of masks: the rules know no integers
-    "bitwise_not": lambda a: f"float({a} == 0)",
-    "bitwise_or": lambda a, b: f"float({a} != 0 || {b} != 0)",
+    "bitwise_and": _both,  # of masks: the rules know no integers
+    "bitwise_not": _not,
+    "bitwise_or": _either,
     "clamp": lambda a, low=None, high=None: _at_most(_at_least(a, low), high),
     "clamp_max": _at_most,
     "clamp_min": _at_least,
@@ -50,9 +62,9 @@ POINTWISE: dict[str, Callable[..., str]] = {
     "le": lambda a, b: f"float({a} <= {b})",
     "log": lambda a: f"std::log({a})",
     "log1p": lambda a: f"std::log1p({a})",
-    "logical_not": lambda a: f"float({a} == 0)",
-    "logical_and": lambda a, b: f"float({a} != 0 && {b} != 0)",
-    "logical_or": lambda a, b: f"float({a} != 0 || {b} != 0)",
+    "logical_and": _both,
+    "logical_not": _not,
+    "logical_or": _either,
     "lt": lambda a, b: f"float({a} < {b})",
     "maximum": _at_least,
     "minimum": _at_most,
