@@ -153,7 +153,7 @@ def test_the_saved_config_repeats_the_run_digit_for_digit(batchlab):
 def test_the_saved_config_does_not_resume(batchlab):
     assert batchlab("fit", *QUICK) == 0
     assert batchlab("fit", "--ckpt_path", LAST, "--trainer.max_epochs=2") == 0
-    assert yaml.safe_load((RUN.with_name("version_1") / "config.yaml").read_text())["ckpt_path"] is None
+    assert yaml.safe_load((RUN / "config.yaml").read_text())["ckpt_path"] is None
 
 
 def test_without_a_logger_there_are_still_a_config_and_checkpoints(batchlab):
@@ -215,7 +215,7 @@ def test_predictions_are_a_table_of_positions_and_probabilities(batchlab):
 
 @pytest.mark.usefixtures("trained")
 def test_the_command_line_beats_the_checkpoint(batchlab):
-    words = ("--model.optimizer.lr=0.005", "--data.batch_size=55", "--trainer.max_epochs=2")
+    words = ("--model.optimizer.lr=0.005", "--data.batch_size=55", "--trainer.max_epochs=2", "--allow_changes=true")
     assert batchlab("fit", "--ckpt_path", LAST, *words) == 0
     saved = yaml.safe_load((RUN.with_name("version_1") / "config.yaml").read_text())
     assert saved["model"]["optimizer"]["class_path"].endswith("Adam")

@@ -1,42 +1,97 @@
-"""Reading checkpoints, without trusting them."""
+"""Checkpoints that can be believed: written whole, with a checksum, and read as data, never as code."""
 
+import hashlib
+import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from batchlab.errors import BadInputError
+from batchlab.files import write_whole
+
+FORMAT = 1
+"""Layout of what batchlab adds to Lightning's checkpoints; raised when older versions could not read it."""
+
+MARK = b"\nbatchlab sha256 "
+"""Stands behind the archive that torch writes, and before the SHA-256 of the archive; torch.load reads past both."""
 
 
-def load_settings(path: Path) -> dict[str, Any]:
-    """The settings that a checkpoint was trained with, by their keys on the command line.
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Lightning's way to the disk: a checkpoint appears whole or not at all, and is checked when it is read."""
 
-    Only plain values and tensors are read (`weights_only`), so a file cannot run code.
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Writes a checkpoint."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        archive = buffer.getvalue()
+        write_whole(Path(path), archive + MARK + _digest(archive))
+
+    def load_checkpoint(
+        self, path: Any, map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Reads a checkpoint; only ever as data, whatever `weights_only` says.
+
+        Raises:
+            BadInputError: If it cannot be believed.
+        """
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds.
+
+    Only plain values and tensors are read (`weights_only`), so that a file cannot run code, and only if they are those
+    that were written.
 
     Args:
         path: A checkpoint's file.
 
     Raises:
-        BadInputError: If there is no such file, or it is not a checkpoint of this project.
+        BadInputError: If there is no such file, or it is damaged, or not a checkpoint of this project, or one of a
+            newer version.
     """
-    checkpoint = _load(path)
+    if not path.is_file():
+        raise BadInputError(f"ckpt_path must be a checkpoint's file. Got {str(path)!r} instead, which does not exist.")
+    archive, mark, digest = path.read_bytes().rpartition(MARK)
+    if not mark:
+        raise _unusable(path, "has no checksum at its end: it is another program's, or was cut short")
+    if digest != _digest(archive):
+        raise _unusable(path, "is damaged: its checksum is not that of its content")
     try:
-        groups = {"model": checkpoint["hyper_parameters"], "data": checkpoint["datamodule_hyper_parameters"]}
-        return {
-            f"{group}.{key}": value
-            for group, values in groups.items()
-            for key, value in values.items()
-            if not key.startswith("_")  # Lightning's own notes on how to build the class
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _foreign(path, error) from error
+        checkpoint: dict[str, Any] = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise _unusable(path, "holds more than data, and may run code; it was not loaded") from error
+    _check_format(path, checkpoint)
+    return checkpoint
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """The settings that a checkpoint was trained with, by their keys on the command line.
+
+    Args:
+        path: A checkpoint's file.
+
+    Raises:
+        BadInputError: If it cannot be believed.
+    """
+    checkpoint = read_checkpoint(path)
+    groups = {"model": checkpoint["hyper_parameters"], "data": checkpoint["datamodule_hyper_parameters"]}
+    return {
+        f"{group}.{key}": value
+        for group, values in groups.items()
+        for key, value in values.items()
+        if not key.startswith("_")  # Lightning's own notes on how to build the class
+    }
 
 
 def check_weights_fit(model: nn.Module, path: Path) -> None:
     """Raises BadInputError unless the checkpoint's weights have the model's names and shapes."""
-    saved = {name: tuple(tensor.shape) for name, tensor in _load(path)["state_dict"].items()}
+    saved = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(path)["state_dict"].items()}
     built = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if saved != built:
         raise BadInputError(
@@ -45,17 +100,18 @@ def check_weights_fit(model: nn.Module, path: Path) -> None:
         )
 
 
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise BadInputError(f"ckpt_path must be a checkpoint's file. Got {str(path)!r} instead, which does not exist.")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise _foreign(path, error) from error
+def _digest(archive: bytes) -> bytes:
+    return hashlib.sha256(archive).hexdigest().encode()
 
 
-def _foreign(path: Path, error: Exception) -> BadInputError:
-    return BadInputError(
-        f"ckpt_path must be a checkpoint that batchlab wrote. Got {str(path)!r} instead, "
-        f"which cannot be read as one ({type(error).__name__})."
-    )
+def _check_format(path: Path, checkpoint: Any) -> None:
+    origin = checkpoint.get("batchlab") if isinstance(checkpoint, dict) else None
+    if not isinstance(origin, dict) or not {"hyper_parameters", "datamodule_hyper_parameters"} <= checkpoint.keys():
+        raise _unusable(path, "was not written by `batchlab fit`")
+    if origin["format"] > FORMAT:
+        version = origin["versions"]["batchlab"]
+        raise _unusable(path, f"was written by batchlab {version}, which is newer: update batchlab to read it")
+
+
+def _unusable(path: Path, why: str) -> BadInputError:
+    return BadInputError(f"ckpt_path must be a checkpoint that batchlab wrote. Got {str(path)!r} instead, which {why}.")

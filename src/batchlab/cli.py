@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from batchlab import __version__
-from batchlab.errors import BadInputError
+from batchlab.errors import BadInputError, RunError
 
 COMMANDS = {
     "fit": "train a model; with no arguments, the mini-batch regime",
@@ -27,13 +27,17 @@ def main(args: Sequence[str] | None = None) -> int:
         args: The words after the program's name; those of the command line by default.
 
     Returns:
-        The exit status: 0 if all went well, 2 if the input was bad.
+        The exit status: 0 if all went well, 1 if a run could not go on, 2 if the input was bad, 130 or 143 if the run
+        was ended by Ctrl-C or SIGTERM.
     """
     try:
         return _dispatch(list(sys.argv[1:] if args is None else args))
-    except BadInputError as error:
+    except (BadInputError, RunError) as error:
         print(f"batchlab: error: {error}", file=sys.stderr)
-        return 2
+        return error.status
+    except KeyboardInterrupt:
+        print("batchlab: interrupted", file=sys.stderr)
+        return 130
 
 
 def _dispatch(args: list[str]) -> int:

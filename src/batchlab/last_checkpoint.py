@@ -39,9 +39,12 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves the steps that are done, if the last time was long enough ago."""
-        if not trainer.is_last_batch:
-            self._save_if_due(trainer)
+        """Saves the steps that are done, if the last time was long enough ago, or training ends within the epoch."""
+        if trainer.is_last_batch:
+            return
+        if trainer.global_step == trainer.max_steps:
+            self.save(trainer)
+        self._save_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the end."""

@@ -3,29 +3,33 @@
 import os
 import sys
 from argparse import ArgumentError
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse.typing import PositiveInt, restricted_number_type
+from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-from batchlab.checkpoint import check_weights_fit, load_settings
+from batchlab.checkpoint import WholeCheckpointIO, check_weights_fit, load_settings
 from batchlab.console import quiet
+from batchlab.continued import checkpoint_step, continued_run
 from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
-from batchlab.errors import BadInputError
-from batchlab.last_checkpoint import LastCheckpoint
-from batchlab.loggers import RunEvents, RunTable
+from batchlab.errors import BadInputError, RunError
+from batchlab.files import write_whole
+from batchlab.keys import add_checkpoint_keys, add_run_keys
+from batchlab.loggers import run_loggers
 from batchlab.model import BinaryClassifier
+from batchlab.nan_guard import NanGuard
 from batchlab.predictions import PredictionWriter
 from batchlab.progress import TimedProgressBar
-from batchlab.resume import ExactResume
-from batchlab.run_folder import create_run_folder, discard_run_folder
+from batchlab.run_checkpoints import checkpoint_callbacks
+from batchlab.run_folder import create_run_folder, discard_run_folder, newest_last, run_of_last
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the printed digits are promised there, and 17,000 weights would bore a GPU
@@ -70,6 +74,7 @@ class BatchlabCLI(LightningCLI):
         self.command = command
         self.args = args
         self.run_folder: Path | None = None
+        self.run_to_continue: Path | None = None
         super().__init__(
             BinaryClassifier,
             ToyDataModule,
@@ -83,44 +88,12 @@ class BatchlabCLI(LightningCLI):
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the keys that belong to the run as a whole."""
-        parser.add_argument(
-            "--seed_everything",
-            type=restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)]),
-            default=0,
-            help="Seed of the weights and of everything else that is random but the events. The default is the one "
-            "that the README's numbers were made with.",
-        )
-        parser.add_argument(
-            "--threads",
-            type=PositiveInt,
-            default=1,
-            help="Processor threads that torch may use. The default is the notebook's: a network this small is "
-            "fastest on one.",
-        )
-        parser.add_argument(
-            "--name",
-            type=str,
-            default="minibatch",
-            help="Name of the run: its folder is NAME/version_N in trainer.default_root_dir. The default is the "
-            "regime that the other defaults make.",
-        )
+        add_run_keys(parser)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds the report and the checkpoint, and the model's default optimizer as a config file writes it."""
+        """Adds the report, the checkpoint, and the model's default optimizer as a config file writes it."""
         parser.add_lightning_class_args(EpochReport, "epoch_report")
-        parser.add_argument(
-            "--ckpt_path",
-            type=str | None,
-            default=None,
-            help="Checkpoint to start from. Its model and data settings are the defaults of this command.",
-        )
-        if self.command == "predict":
-            parser.add_argument(
-                "--output",
-                type=str,
-                default="predictions.csv",
-                help="CSV file to write: x1, x2, probability. The default lies in the current folder.",
-            )
+        add_checkpoint_keys(parser, self.command)
         parser.set_defaults({"model.optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01}}})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -132,8 +105,7 @@ class BatchlabCLI(LightningCLI):
         try:
             self.config = parser.parse_args(self.args)
             if self.config.ckpt_path is not None:
-                parser.set_defaults(load_settings(Path(self.config.ckpt_path)))
-                self.config = parser.parse_args(self.args)
+                self._start_from_checkpoint(parser)
         except ArgumentError as error:
             raise BadInputError(f"{error}\nbatchlab {self.command} --help lists the options.") from error
         if self.config.ckpt_path is None and self.command != "fit":
@@ -142,6 +114,20 @@ class BatchlabCLI(LightningCLI):
                 f"Try: batchlab {self.command} --ckpt_path runs/minibatch/version_0/checkpoints/last.ckpt"
             )
         use_threads(self.config.threads)
+
+    def _start_from_checkpoint(self, parser: LightningArgumentParser) -> None:
+        path = Path(self.config.ckpt_path)
+        if self.config.ckpt_path == "last":
+            path = newest_last(Path(self.config.trainer.default_root_dir))
+        parser.set_defaults(load_settings(path))
+        run = run_of_last(path) if self.command == "fit" else None
+        if run is None:
+            self.config = parser.parse_args(self.args)
+        else:
+            before = parser.parse_args(["--config", str(run / "config.yaml")])
+            self.config = parser.parse_args(["--config", str(run / "config.yaml"), *self.args])
+            self.run_to_continue = continued_run(run, path, before, self.config)
+        self.config.ckpt_path = str(path)
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer.
@@ -160,42 +146,46 @@ class BatchlabCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer; a fit's has loggers and checkpoints in a run folder of its own."""
         config = self.config_init.trainer
-        if self.command == "predict":
-            config.callbacks = [*(config.callbacks or []), PredictionWriter(Path(self.config.output))]
+        config.callbacks = [*(config.callbacks or []), *self._callbacks(config)]
+        config.plugins = [*(config.plugins or []), WholeCheckpointIO()]
         if self.command != "fit":
             config.logger = config.enable_checkpointing = False  # evaluations print, and leave no folder
         elif not config.fast_dev_run:
             create = rank_zero_only(create_run_folder)  # one folder, whatever the number of processes
-            self.run_folder = create(Path(config.default_root_dir), self.config.name)
+            self.run_folder = self.run_to_continue or create(Path(config.default_root_dir), self.config.name)
         if self.run_folder is not None:
             self._keep_everything_in(self.run_folder)
-        if config.enable_progress_bar and not any(isinstance(c, ProgressBar) for c in config.callbacks or []):
-            config.callbacks = [*(config.callbacks or []), TimedProgressBar()]
         return super().instantiate_trainer(**kwargs)
+
+    def _callbacks(self, config: Namespace) -> Iterator[Callback]:
+        if self.command == "predict":
+            yield PredictionWriter(Path(self.config.output))
+        if self.command == "fit" and self.config.on_nan == "stop":
+            yield NanGuard()
+        if config.enable_progress_bar and not any(isinstance(own, ProgressBar) for own in config.callbacks or []):
+            yield TimedProgressBar()
 
     def discard_run_folder(self) -> None:
         """Removes the folder of a run that did not start."""
-        if self.run_folder is not None:
+        if self.run_folder is not None and self.run_to_continue is None:
             discard_run_folder(self.run_folder)
 
     def _keep_everything_in(self, folder: Path) -> None:
         config = self.config_init.trainer
         if config.logger in (None, True):
-            runs, name, version = folder.parent.parent, folder.parent.name, folder.name
-            config.logger = [
-                RunEvents(runs, name, version, default_hp_metric=False),
-                RunTable(runs, name, version),
-            ]
+            step = checkpoint_step(self.config.ckpt_path) if self.run_to_continue else None
+            config.logger = run_loggers(folder, step)
         config.default_root_dir = folder
         if config.enable_checkpointing is not False:
-            config.callbacks = [*(config.callbacks or []), *_checkpoints(folder, config.limit_val_batches != 0)]
+            keepers = checkpoint_callbacks(folder, self.yaml(), validated=config.limit_val_batches != 0)
+            config.callbacks = [*(config.callbacks or []), *keepers]
 
-
-def _checkpoints(folder: Path, validated: bool) -> list[Callback]:
-    """Keeps the newest state and, where epochs are validated, that of the lowest regret."""
-    last = [ExactResume(), LastCheckpoint(folder / "checkpoints" / "last.ckpt")]
-    best = ModelCheckpoint(folder / "checkpoints", "best", monitor="val/regret", enable_version_counter=False)
-    return [*last, best] if validated else last
+    def yaml(self) -> str:
+        """The run's config; as it is to repeat the run, it does not start from a checkpoint."""
+        config = self.config.clone(with_meta=False)
+        config.ckpt_path = None
+        text: str = self.parser.dump(config, skip_unset=False)
+        return text
 
 
 def use_threads(threads: int) -> None:
@@ -208,17 +198,16 @@ def use_threads(threads: int) -> None:
 
 
 def _fit(cli: BatchlabCLI) -> None:
-    if cli.run_folder is not None:
-        # The config repeats the run, so it must not continue from where this one did.
-        config = cli.config.clone(with_meta=False)
-        config.ckpt_path = None
-        cli.parser.save(config, cli.run_folder / "config.yaml", skip_unset=False, multifile=False)
     try:
+        if cli.run_folder is not None:
+            write_whole(cli.run_folder / "config.yaml", cli.yaml().encode())
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
     except MisconfigurationException as error:
         if not list(Path(cli.trainer.default_root_dir).glob("checkpoints/*")):
             cli.discard_run_folder()
         raise BadInputError(str(error)) from error
+    except OSError as error:
+        raise RunError(f"the run in {cli.run_folder} cannot be written: {error}. What it had saved is kept.") from error
     if cli.run_folder is not None:
         print(f"run folder: {cli.run_folder}")
 

@@ -1,12 +1,24 @@
-"""Lightning's loggers, writing by the clock: an epoch can be shorter than writing down that it was."""
+"""Where a run's numbers go: TensorBoard's event files and a table, written by the clock.
 
+An epoch can be shorter than writing down that it was. So both are written once a second, before each checkpoint, and at
+the end; and a run that goes on from a checkpoint takes back what was logged after it.
+"""
+
+import csv
+import io
 import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from batchlab.files import write_whole
 
 SECONDS_BETWEEN = 1.0
-"""How old what the files say may get. They are written before a checkpoint in any case, and at the end."""
+"""How old what the files say may get."""
 
 
 class ByTheClock(Logger):
@@ -30,12 +42,98 @@ class ByTheClock(Logger):
         super().finalize(status)
 
 
+def run_loggers(folder: Path, resume_step: int | None) -> list[Logger]:
+    """The loggers of a run.
+
+    Args:
+        folder: The run's.
+        resume_step: The step from which the run goes on: what was logged from there on is taken back. None if it is
+            new.
+    """
+    runs, name, version = folder.parent.parent, folder.parent.name, folder.name
+    events = RunEvents(runs, name, version, default_hp_metric=False, purge_step=resume_step)
+    return [events, RunTable(folder / "metrics.csv", resume_step)]
+
+
 class RunEvents(ByTheClock, TensorBoardLogger):
     """Lightning's TensorBoardLogger, by the clock."""
 
 
-class RunTable(ByTheClock, CSVLogger):
-    """Lightning's CSVLogger, by the clock."""
+class RunTable(ByTheClock):
+    """A CSV file with a row for each call of `log_metrics`, and a column for each metric that was ever logged.
+
+    Args:
+        path: The file.
+        resume_step: Of a file that exists, keeps the rows before this step; None starts a new one.
+    """
+
+    def __init__(self, path: Path, resume_step: int | None = None) -> None:
+        super().__init__()
+        self._path = path
+        self._columns = ["step"]
+        self._new: list[dict[str, Any]] = []
+        self._fresh = True
+        if resume_step is not None:
+            self._new = [row for row in read_rows(path) if int(row["step"]) < resume_step]
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self._path.parent.parent.name
+
+    @property
+    def version(self) -> str:
+        """The run's version."""
+        return self._path.parent.name
+
+    @property
+    def log_dir(self) -> str:
+        """The run's folder."""
+        return str(self._path.parent)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Does nothing: config.yaml has them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Adds a row."""
+        self._new.append({"step": step or 0, **{key: float(value) for key, value in metrics.items()}})
+
+    @rank_zero_only
+    def write(self) -> None:
+        """Appends the new rows; where they bring a column along, writes the file anew."""
+        self._written = time.monotonic()
+        added = sorted({key for row in self._new for key in row} - set(self._columns))
+        if added or self._fresh:
+            rows = self._new if self._fresh else read_rows(self._path) + self._new
+            self._columns += added
+            write_whole(self._path, self._text(rows, header=True))
+        elif self._new:
+            with self._path.open("ab") as file:
+                file.write(self._text(self._new, header=False))
+        self._fresh, self._new = False, []
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Writes what is left."""
+        self.write()
+
+    def _text(self, rows: list[dict[str, Any]], header: bool) -> bytes:
+        file = io.StringIO(newline="")
+        writer = csv.DictWriter(file, self._columns)
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return file.getvalue().encode()
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table, without a last one that was cut short; none if there is no file."""
+    if not path.exists():
+        return []
+    whole, end, _ = path.read_text().rpartition("\n")
+    return list(csv.DictReader(io.StringIO(whole + end)))
 
 
 def write_logs(trainer: Trainer) -> None:

@@ -121,7 +121,11 @@ class BinaryClassifier(BlockTraining):
         uses logits and is right everywhere.
         """
         x, t = batch
-        return functional.binary_cross_entropy(torch.sigmoid(self(x)), t)
+        logits = self(x)
+        try:
+            return functional.binary_cross_entropy(torch.sigmoid(logits), t)
+        except RuntimeError:  # how torch takes a nan; the guard, which names where it comes from, has to see it
+            return functional.binary_cross_entropy_with_logits(logits, t)
 
     def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
         """Logs val/loss, val/auroc, val/average_precision and, given the posterior, val/regret."""

@@ -45,6 +45,28 @@ def create_run_folder(runs: Path, name: str) -> Path:
     raise AssertionError("unreachable: there is always a next version")
 
 
+def newest_last(runs: Path) -> Path:
+    """The last checkpoint of the run that was trained last.
+
+    Args:
+        runs: The folder of all runs.
+
+    Raises:
+        BadInputError: If no run has one.
+    """
+    found = sorted(runs.glob("*/version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    if not found:
+        raise BadInputError(f"ckpt_path=last needs a run with a checkpoint. Got none in {str(runs)!r}.")
+    return found[-1]
+
+
+def run_of_last(checkpoint: Path) -> Path | None:
+    """The folder of the run whose last state a checkpoint is; None if it is any other checkpoint."""
+    folder = checkpoint.absolute().parent.parent
+    whole = checkpoint.name == "last.ckpt" and (folder / "config.yaml").is_file()
+    return checkpoint.parent.parent if whole else None
+
+
 def discard_run_folder(folder: Path) -> None:
     """Removes the folder of a run that did not start, and those above it that were made for it alone."""
     shutil.rmtree(folder)

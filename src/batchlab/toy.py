@@ -32,12 +32,14 @@ def draw_events(num_signal: int = 100, num_background: int = 1000, seed: int | S
         ((3, 2), np.float64(1.0))
     """
     rng = np.random.default_rng(seed)
-    signal = rng.multivariate_normal(SIGNAL_MEAN, SIGNAL_COVARIANCE, size=num_signal)
-    background = rng.uniform(LOW, HIGH, size=(num_background, 2))
-    x = np.concatenate([signal, background])
-    t = np.concatenate([np.ones((num_signal, 1)), np.zeros((num_background, 1))])
+    signal_and_background = [
+        rng.multivariate_normal(SIGNAL_MEAN, SIGNAL_COVARIANCE, size=num_signal),
+        rng.uniform(LOW, HIGH, size=(num_background, 2)),
+    ]
+    x = np.concatenate(signal_and_background)
+    del signal_and_background  # many events are large
     order = rng.permutation(len(x))
-    return x[order], t[order]
+    return x[order], (order < num_signal)[:, np.newaxis].astype(float)
 
 
 def posterior(x: Array, num_signal: int = 100, num_background: int = 1000) -> Array:

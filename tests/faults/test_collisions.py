@@ -1,0 +1,25 @@
+import pytest
+from forked import start
+
+from batchlab.checkpoint import read_checkpoint
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("_round", range(10))
+def test_runs_that_start_at_the_same_moment_get_folders_of_their_own(_round, tmp_path):
+    words = ["fit", "--data.num_validation=20", "--data.batch_size=1100"]
+    processes = [start([*words, f"--seed_everything={seed}"], tmp_path) for seed in range(20)]
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 20
+    folders = sorted((tmp_path / "runs" / "minibatch").iterdir())
+    assert len(folders) == 20
+    seeds = {
+        read_checkpoint(folder / "checkpoints" / "last.ckpt")["batchlab"]["config"].partition("\n")[0]
+        for folder in folders
+    }
+    assert len(seeds) == 20
+    for folder in folders:
+        assert len(list(folder.glob("events*"))) == 1
+        assert len((folder / "metrics.csv").read_text().splitlines()) > 1
