@@ -1,5 +1,6 @@
 """The keys of the command line that belong to no class."""
 
+import re
 from typing import Literal
 
 from jsonargparse.typing import PositiveInt, restricted_number_type
@@ -62,3 +63,13 @@ def add_checkpoint_keys(parser: LightningArgumentParser, command: str) -> None:
             default="predictions.csv",
             help="CSV file to write: x1, x2, probability. The default lies in the current folder.",
         )
+
+
+def emptied_lists(args: list[str]) -> list[str]:
+    """Words that empty the lists to which others append (`--trainer.callbacks+=…`).
+
+    Put between a run's config and the words that the run was started with, they let the same words mean the same
+    list, instead of one twice as long.
+    """
+    appended = (re.match(r"(--[\w.]+)\+", word) for word in args)
+    return [f"{key}=null" for key in dict.fromkeys(match[1] for match in appended if match)]

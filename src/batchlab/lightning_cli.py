@@ -22,7 +22,7 @@ from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
 from batchlab.errors import BadInputError, RunError
 from batchlab.files import write_whole
-from batchlab.keys import add_checkpoint_keys, add_run_keys
+from batchlab.keys import add_checkpoint_keys, add_run_keys, emptied_lists
 from batchlab.loggers import run_loggers
 from batchlab.model import BinaryClassifier
 from batchlab.nan_guard import NanGuard
@@ -124,8 +124,9 @@ class BatchlabCLI(LightningCLI):
         if run is None:
             self.config = parser.parse_args(self.args)
         else:
-            before = parser.parse_args(["--config", str(run / "config.yaml")])
-            self.config = parser.parse_args(["--config", str(run / "config.yaml"), *self.args])
+            settings = ["--config", str(run / "config.yaml")]
+            before = parser.parse_args(settings)
+            self.config = parser.parse_args([*settings, *emptied_lists(self.args), *self.args])
             self.run_to_continue = continued_run(run, path, before, self.config)
         self.config.ckpt_path = str(path)
 

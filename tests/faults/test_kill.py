@@ -1,6 +1,7 @@
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -33,18 +34,16 @@ RUNS = {
 }
 
 
-def survive(words, folder, number, kills, seed):
+def survive(words, folder, number, kills, longest, seed):
     """Trains to the end, through so many signals at random moments; returns how many there were."""
+    folder.mkdir(parents=True)
     rng = random.Random(seed)
     for done in range(kills + 1):
         goes_on = (folder / RUN / "checkpoints" / "last.ckpt").exists()
         # A run that was killed before its first checkpoint starts again: nothing of it is kept.
         process = start([*words, "--ckpt_path=last"] if goes_on else words, folder)
-        if done == kills:
-            process.join(120)
-            status = process.exitcode
-        else:
-            status = end(process, number, rng.uniform(0.2, 1.6))
+        # After the last of them, it is left in peace.
+        status = end(process, number, rng.uniform(0, longest) if done < kills else 120)
         if status == 0:
             return done
         assert status in (-number, 128 + number), (folder / "log.txt").read_text()
@@ -57,12 +56,15 @@ def survive(words, folder, number, kills, seed):
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_never_was(name, number, tmp_path):
     words = [*COMMON, *RUNS[name]]
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "killed").mkdir()
-    assert run(words, tmp_path / "whole", every=3600) == 0
-    killed = 0
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert run(words, whole, every=3600) == 0, (whole / "log.txt").read_text()
+    began = time.monotonic()
+    assert run([*words, "--name=again"], whole) == 0
+    longest = time.monotonic() - began
+    killed, attempt = 0, 0
     while killed < KILLS:
-        folder = tmp_path / "killed" / str(killed)
-        folder.mkdir()
-        killed += survive(words, folder, number, KILLS - killed, seed=f"{name}{killed}")
-        assert_same(tmp_path / "whole" / RUN, folder / RUN)
+        folder = tmp_path / str(attempt)
+        killed += survive(words, folder, number, KILLS - killed, longest, seed=f"{name}{attempt}")
+        assert_same(whole / RUN, folder / RUN)
+        attempt += 1

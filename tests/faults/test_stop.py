@@ -1,3 +1,4 @@
+import os
 import signal
 from pathlib import Path
 
@@ -25,8 +26,6 @@ def test_a_second_signal_ends_it_at_once(tmp_path):
     process = start(slow, tmp_path, every=0.05)
     wait_for(tmp_path / "runs/online/version_0/config.yaml")
     process.join(3)
-    import os
-
     os.kill(process.pid, signal.SIGTERM)
     os.kill(process.pid, signal.SIGTERM)
     process.join(30)
