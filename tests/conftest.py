@@ -10,6 +10,8 @@ from batchlab.cli import main
 
 ROOT = Path(__file__).parents[1]
 
+pytest.register_assert_rewrite("compared")
+
 Batchlab = Callable[..., int]
 
 

@@ -62,7 +62,8 @@ class BlockTraining(LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.engine: Engine = take_steps
-        self._loss_sum, self._loss_rows = 0.0, 0
+        self._loss_sum: float | Tensor = 0.0
+        self._loss_rows = 0
 
     def batch_loss(self, batch: Batch) -> Tensor:
         """The loss of one batch, a scalar, the mean over its rows."""
@@ -73,6 +74,8 @@ class BlockTraining(LightningModule):
         if not isinstance(batch, Block):
             loss = self.batch_loss(batch)
             self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+            self._loss_sum = self._loss_sum + loss.detach().double() * len(batch[0])
+            self._loss_rows += len(batch[0])
             return loss
         refuse_what_needs_single_steps(self)
         start = time.perf_counter()
@@ -106,14 +109,17 @@ class BlockTraining(LightningModule):
         self._loss_sum, self._loss_rows = 0.0, 0
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's mean loss, once, so that a block has nothing to log."""
+        """Log the epoch's mean loss, once, so that a block has nothing to log.
+
+        Without blocks, it replaces what Lightning has summed up, since that begins anew where a run is resumed.
+        """
         if self._loss_rows:
-            mean = self._loss_sum / self._loss_rows
+            mean = float(self._loss_sum) / self._loss_rows
             self.log("train/loss", mean, sync_dist=self.trainer.world_size > 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the mean's two sums, for a run that is resumed in the middle of an epoch."""
-        checkpoint["block_training"] = {"loss_sum": self._loss_sum, "loss_rows": self._loss_rows}
+        checkpoint["block_training"] = {"loss_sum": float(self._loss_sum), "loss_rows": self._loss_rows}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the sums of `on_save_checkpoint`."""
@@ -153,7 +159,9 @@ class BlockTraining(LightningModule):
         rows = np.full(len(losses), block.batch_size)
         rows[-1] = len(block.tensors[0]) - rows[:-1].sum()
         # One after another in double precision, so that the mean does not depend on where blocks were cut.
-        self._loss_sum = float(np.cumsum(np.append(self._loss_sum, losses.double().numpy(force=True) * rows))[-1])
+        self._loss_sum = float(
+            np.cumsum(np.append(float(self._loss_sum), losses.double().numpy(force=True) * rows))[-1]
+        )
         self._loss_rows += len(block.tensors[0])
 
 

@@ -1,6 +1,7 @@
 """What the terminal is spared: notes and warnings that ask nothing of the person who reads them."""
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,18 +40,28 @@ WARNINGS = (
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within it, the notes and warnings listed above are not shown; all others are."""
+    """Within it, the notes and warnings listed above are not shown; all others are.
+
+    Nor are tracebacks of an `OSError` in a thread: TensorBoard's writer raises it once more where the run sees it.
+    """
     handlers = [handler for name in ("lightning.pytorch", "lightning.fabric") for handler in _handlers(name)]
     with warnings.catch_warnings():
         for message in WARNINGS:
             warnings.filterwarnings("ignore", message)
         for handler in handlers:
             handler.addFilter(_is_needed)
+        threading.excepthook = _show_unless_of_the_system
         try:
             yield
         finally:
+            threading.excepthook = threading.__excepthook__
             for handler in handlers:
                 handler.removeFilter(_is_needed)
+
+
+def _show_unless_of_the_system(trouble: threading.ExceptHookArgs) -> None:
+    if not isinstance(trouble.exc_value, OSError):
+        threading.__excepthook__(trouble)
 
 
 def _is_needed(record: logging.LogRecord) -> bool:

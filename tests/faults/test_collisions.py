@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from forked import start
 
@@ -15,10 +17,8 @@ def test_runs_that_start_at_the_same_moment_get_folders_of_their_own(_round, tmp
     assert [process.exitcode for process in processes] == [0] * 20
     folders = sorted((tmp_path / "runs" / "minibatch").iterdir())
     assert len(folders) == 20
-    seeds = {
-        read_checkpoint(folder / "checkpoints" / "last.ckpt")["batchlab"]["config"].partition("\n")[0]
-        for folder in folders
-    }
+    configs = (read_checkpoint(folder / "checkpoints" / "last.ckpt")["batchlab"]["config"] for folder in folders)
+    seeds = {re.search(r"^seed_everything: (\d+)$", config, re.MULTILINE)[1] for config in configs}
     assert len(seeds) == 20
     for folder in folders:
         assert len(list(folder.glob("events*"))) == 1

@@ -23,7 +23,7 @@ COMMON += ["--trainer.callbacks.monitor=val/loss", "--trainer.callbacks.patience
 MOMENTUM = ["--model.optimizer=SGD", "--model.optimizer.lr=0.01", "--model.optimizer.momentum=0.9"]
 ADAM = ["--model.optimizer=Adam", "--model.optimizer.lr=0.001"]
 STEP = ["--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=3"]
-PLATEAU = ["--model.lr_scheduler=ReduceLROnPlateau", "--model.lr_scheduler.patience=0"]
+PLATEAU = ["--model.lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--model.lr_scheduler.patience=0"]
 COMPILED = "--model.engine=compiled"
 RUNS = {
     "momentum, by steps": [*MOMENTUM, *STEP],
