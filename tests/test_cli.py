@@ -215,11 +215,10 @@ def test_predictions_are_a_table_of_positions_and_probabilities(batchlab):
 
 @pytest.mark.usefixtures("trained")
 def test_the_command_line_beats_the_checkpoint(batchlab):
-    words = ("--model.optimizer.lr=0.005", "--data.batch_size=55", "--trainer.max_epochs=2", "--allow_changes=true")
+    words = ("--data.batch_size=55", "--trainer.max_epochs=2", "--allow_changes=true")
     assert batchlab("fit", "--ckpt_path", LAST, *words) == 0
     saved = yaml.safe_load((RUN.with_name("version_1") / "config.yaml").read_text())
     assert saved["model"]["optimizer"]["class_path"].endswith("Adam")
-    assert saved["model"]["optimizer"]["init_args"]["lr"] == 0.005
     assert (saved["model"]["hidden"], saved["data"]["batch_size"]) == (8, 55)
 
 
@@ -344,7 +343,33 @@ BAD = {
         "LBFGS",
     ),
     "blocks of accumulated gradients": (["fit", "--trainer.accumulate_grad_batches=2"], "data.block_size", "=2"),
-    "threads 0": (["fit", "--threads=0"], "threads", "0 does not conform to restriction v>0"),
+    "threads 0": (["fit", "--threads=0"], "threads", "0 does not conform to restriction v>=1"),
+    "more threads than processors": (["fit", "--threads=100000"], "threads", "100000 does not conform"),
+    "a key cut short": (["fit", "--trainer.max_ep=2"], "unrecognized", "--trainer.max_ep=2"),
+    "a config without keys": (["fit", "--config=number.yaml"], "config", "data|mapping"),
+    "a config that is no text": (["fit", "--config=binary.yaml"], "config", "utf-8|binary.yaml"),
+    "betas out of range": (["fit", "--model.optimizer=Adam", "--model.optimizer.betas=[2,3]"], "model.optimizer", "2"),
+    "a folder as checkpoint": (["fit", "--ckpt_path=."], "ckpt_path must be a checkpoint's file", "is a folder"),
+    "no checkpoint's name": (["fit", "--ckpt_path="], "ckpt_path must be a checkpoint's file", "is a folder"),
+    "a run that may keep nothing": (["fit", "--trainer.barebones=true"], "trainer.barebones must be false", "Got true"),
+    "a validation that never comes": (["fit", "--trainer.val_check_interval=1000"], "val_check_interval", "1000"),
+    "a scheduler that divides by 0": (
+        ["fit", "--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=0"],
+        "ZeroDivisionError",
+        "modulo by zero",
+    ),
+    "an optimizer for sparse gradients": (["fit", "--model.optimizer=SparseAdam"], "SparseAdam", "dense gradients"),
+    "early stopping by what is not logged": (
+        ["fit", "--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=val/los"],
+        "Early stopping conditioned on metric",
+        "val/los",
+    ),
+    "a schedule by what is not logged": (
+        ["fit", "--model.lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "--trainer.limit_val_batches=0"],
+        "ReduceLROnPlateau",
+        "val/loss",
+    ),
+    "more events than memory holds": (["fit", "--data.num_signal=1000000000000000"], "MemoryError", "allocate"),
     "negative epochs": (["fit", "--trainer.max_epochs=-2"], "max_epochs", "-2"),
     "impossible name": (["fit", "--name=../away"], "name must be a folder's name", "'../away'"),
     "runs folder is a file": (["fit", "--trainer.default_root_dir=broken.yaml"], "default_root_dir", "broken.yaml"),
@@ -364,7 +389,10 @@ BAD = {
 def test_bad_input_exits_2_with_one_message_and_leaves_nothing(words, rule, value, batchlab, capsys):
     Path("broken.yaml").write_text("data: [1,\n")
     Path("unknown.yaml").write_text("data: {batchsize: 3}\n")
+    Path("number.yaml").write_text("data: 5\n")
+    Path("binary.yaml").write_bytes(b"\xff\xfe")
     torch.save({"weights": torch.zeros(3)}, "foreign.ckpt")
+    before = sorted(Path().iterdir())
     assert batchlab(*words) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("batchlab: error: ")
@@ -372,7 +400,26 @@ def test_bad_input_exits_2_with_one_message_and_leaves_nothing(words, rule, valu
     assert len(captured.err) < 1500
     for pattern in (rule, value):
         assert re.search(pattern, captured.err)
-    assert sorted(path.name for path in Path().iterdir()) == ["broken.yaml", "foreign.ckpt", "unknown.yaml"]
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_another_optimizer_on_resuming_is_refused_since_the_old_one_would_go_on(name, batchlab, capsys):
+    words = ("--model.optimizer.lr=0.005", "--trainer.max_epochs=2", "--allow_changes=true")
+    assert batchlab("fit", f"--ckpt_path={RUN}/checkpoints/{name}.ckpt", *words) == 2
+    assert "model.optimizer must be left out" in capsys.readouterr().err
+
+
+def test_the_traceback_of_an_unforeseen_error_is_shown_on_request(batchlab, monkeypatch):
+    monkeypatch.setenv("BATCHLAB_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        batchlab("fit", *QUICK, "--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=0")
+
+
+def test_a_single_callback_needs_no_list(batchlab):
+    assert batchlab("fit", *QUICK, "--trainer.callbacks=LearningRateMonitor") == 0
+    assert "lr-SGD" in metrics()[0]
 
 
 @pytest.mark.usefixtures("trained")

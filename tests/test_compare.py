@@ -5,7 +5,7 @@ import pytest
 from conftest import config
 from matplotlib.image import imread
 
-from batchlab.compare import REGIMES, as_text, summarize
+from batchlab.compare import REGIMES, _panels, as_text, summarize
 from batchlab.lightning_cli import BatchlabCLI
 
 QUICK = ("--data.num_validation=200",)
@@ -66,9 +66,51 @@ def test_the_picture_has_a_panel_for_each_run_and_one_for_the_exact_posterior(ba
     assert width > 3 * height
 
 
-def test_a_fast_dev_run_leaves_nothing_to_compare(batchlab, capsys):
-    assert batchlab("compare", "--trainer.fast_dev_run=true") == 2
-    assert "trainer.fast_dev_run leaves no run folder" in capsys.readouterr().err
+SPOILERS = {
+    "trainer.fast_dev_run": "true",
+    "trainer.logger": "false",
+    "trainer.enable_checkpointing": "false",
+    "trainer.max_epochs": "0",
+    "trainer.limit_train_batches": "0",
+    "trainer.devices": "2",
+}
+
+
+@pytest.mark.parametrize(("key", "value"), SPOILERS.items(), ids=SPOILERS)
+def test_what_leaves_nothing_to_compare_is_refused_before_any_training(key, value, batchlab, capsys):
+    assert batchlab("compare", f"--{key}={value}") == 2
+    assert f"{key} must be left at its default" in capsys.readouterr().err
+    assert not list(Path().iterdir())
+
+
+def test_a_config_that_cannot_start_is_found_before_any_training(batchlab, capsys):
+    Path("wrong.yaml").write_text("model: {depth: 0}\n")
+    assert batchlab("compare", config("batch"), "wrong.yaml", *QUICK) == 2
+    assert "depth must be at least 1" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_the_runs_folder_has_one_key(batchlab, capsys):
+    assert batchlab("compare", "--trainer.default_root_dir=elsewhere") == 2
+    assert "--runs" in capsys.readouterr().err
+
+
+def test_runs_of_one_name_are_told_apart(batchlab):
+    Path("one.yaml").write_text("name: same\ndata: {batch_size: 1100}\n")
+    Path("two.yaml").write_text("name: same\ndata: {batch_size: 550}\n")
+    assert batchlab("compare", "one.yaml", "two.yaml", *QUICK) == 0
+    assert {name: row["steps"] for name, row in table().items()} == {"same/version_0": "1", "same/version_1": "2"}
+
+
+def test_each_mixture_has_an_answer_of_its_own(batchlab):
+    Path("even.yaml").write_text("name: even\ndata: {batch_size: 1100, num_signal: 550, num_background: 550}\n")
+    assert batchlab("compare", config("batch"), "even.yaml", *QUICK) == 0
+    assert list(_panels([Path("runs/batch/version_0"), Path("runs/even/version_0")])) == [
+        "batch",
+        "even",
+        "exact posterior of 100 : 1000",
+        "exact posterior of 550 : 550",
+    ]
 
 
 @pytest.mark.parametrize("words", REGIMES, ids=lambda words: words[0])

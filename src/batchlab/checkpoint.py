@@ -56,7 +56,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             newer version.
     """
     if not path.is_file():
-        raise BadInputError(f"ckpt_path must be a checkpoint's file. Got {str(path)!r} instead, which does not exist.")
+        why = "is a folder" if path.is_dir() else "does not exist"
+        raise BadInputError(f"ckpt_path must be a checkpoint's file. Got {str(path)!r} instead, which {why}.")
     archive, mark, digest = path.read_bytes().rpartition(MARK)
     if not mark:
         raise _unusable(path, "has no checksum at its end: it is another program's, or was cut short")

@@ -49,7 +49,8 @@ def _dispatch(args: list[str]) -> int:
     elif command in COMMANDS:
         _load(command)(rest)
     elif command.startswith("-"):
-        raise BadInputError(f"the command comes first, as in: batchlab fit {' '.join(args)}. Got {command!r} instead.")
+        words = " ".join(word for word in args if word not in COMMANDS)
+        raise BadInputError(f"the command comes first, as in: batchlab fit {words}. Got {command!r} instead.")
     else:
         raise BadInputError(f"the command must be one of {', '.join(COMMANDS)}. Got {command!r} instead.")
     return 0
@@ -76,7 +77,7 @@ def _import(command: str) -> Callable[[list[str]], object]:
         from batchlab.compare import compare
 
         return compare
-    from batchlab.lightning_cli import run
+    from batchlab.commands import run
 
     return partial(run, command)
 

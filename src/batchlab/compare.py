@@ -9,13 +9,12 @@ from statistics import median
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 
 from batchlab import plots
 from batchlab.checkpoint import load_settings
+from batchlab.commands import run, settings
 from batchlab.epoch_report import mesh_probabilities
-from batchlab.errors import BadInputError
-from batchlab.lightning_cli import run
+from batchlab.errors import BadInputError, RunError
 from batchlab.model import BinaryClassifier
 from batchlab.run_folder import create_run_folder
 from batchlab.toy import posterior
@@ -55,14 +54,17 @@ def compare(args: Sequence[str]) -> None:
     if unclear := [option for option in options if "=" not in option]:
         raise BadInputError(f"options for every fit must be written --KEY=VALUE. Got {unclear[0]!r} instead.")
     plan = [["--config", config] for config in words.configs] or REGIMES
+    fits = [[*regime, *options] for regime in plan]
+    for fit in fits:
+        _check(fit)
     _warm_up()
-    folders = [_fit([*regime, *options, f"--trainer.default_root_dir={words.runs}"]) for regime in plan]
-    rows = [summarize(folder) for folder in folders]
+    folders = [_folder(run("fit", [*fit, f"--trainer.default_root_dir={words.runs}"])) for fit in fits]
+    rows = [row | {"regime": name} for name, row in zip(_names(folders), map(summarize, folders), strict=True)]
     _add_ratios(rows)
     print(f"\n{as_text(rows)}\n")
     folder = create_run_folder(Path(words.runs), "compare")
     _write_csv(rows, folder / "table.csv")
-    _contours(folders).savefig(folder / "contours.png", dpi=150)
+    plots.comparison_figure(_panels(folders)).savefig(folder / "contours.png", dpi=150)
     print(f"table and picture: {folder}")
 
 
@@ -100,6 +102,7 @@ def as_text(rows: Sequence[Row]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="batchlab compare",
+        allow_abbrev=False,
         description="Trains several regimes one after the other, each an ordinary fit, and shows them side by side. "
         "Options that are not listed here are handed to every fit, as in --trainer.max_epochs=10.",
     )
@@ -110,6 +113,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check(fit: list[str]) -> None:
+    """Raises BadInputError unless a fit could start, before any is trained, and would leave what is compared."""
+    config = settings(fit)
+    trainer = config.trainer
+    spoilers = {
+        "trainer.fast_dev_run": trainer.fast_dev_run,
+        "trainer.logger": trainer.logger not in (None, True),
+        "trainer.enable_checkpointing": trainer.enable_checkpointing is False,
+        "trainer.max_epochs": trainer.max_epochs == 0,
+        "trainer.max_steps": trainer.max_steps == 0,
+        "trainer.limit_train_batches": trainer.limit_train_batches == 0,
+        "trainer.devices": trainer.devices not in (1, "1"),
+        "ckpt_path": config.ckpt_path is not None,
+    }
+    for key, spoils in spoilers.items():
+        if spoils:
+            raise BadInputError(
+                f"{key} must be left at its default: compare trains each regime from its start, on one device, and "
+                f"reads its table and its checkpoint. Got {config[key]!r} instead."
+            )
+    if trainer.default_root_dir != "runs":
+        raise BadInputError(
+            f"the folder of compared runs is given by --runs. Got {trainer.default_root_dir!r} as well."
+        )
+
+
 def _warm_up() -> None:
     """Takes a step that nobody times: a process's first one also pays for what torch sets up on first use."""
     model = BinaryClassifier()
@@ -117,11 +146,18 @@ def _warm_up() -> None:
     model.optimizer(model.parameters()).step()
 
 
-def _fit(options: list[str]) -> Path:
-    folder = run("fit", options)
+def _folder(folder: Path | None) -> Path:
     if folder is None:
-        raise BadInputError("trainer.fast_dev_run leaves no run folder, so there is nothing to compare. Leave it out.")
+        raise RunError("a run has left no folder to compare.")
     return folder
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The runs' names; those that more than one run has, with the version."""
+    names = [folder.parent.name for folder in folders]
+    return [
+        name if names.count(name) == 1 else f"{name}/{folder.name}" for name, folder in zip(names, folders, strict=True)
+    ]
 
 
 def _add_ratios(rows: list[Row]) -> None:
@@ -138,10 +174,15 @@ def _write_csv(rows: Sequence[Row], path: Path) -> None:
         writer.writerows(rows)
 
 
-def _contours(folders: Sequence[Path]) -> Figure:
-    checkpoints = [folder / "checkpoints" / "last.ckpt" for folder in folders]
-    models = [BinaryClassifier.load_from_checkpoint(path, weights_only=True) for path in checkpoints]
-    panels = {folder.parent.name: mesh_probabilities(model) for folder, model in zip(folders, models, strict=True)}
-    settings = load_settings(checkpoints[0])
-    exact = posterior(plots.mesh(), settings["data.num_signal"], settings["data.num_background"])
-    return plots.comparison_figure(panels | {"exact posterior": exact})
+def _panels(folders: Sequence[Path]) -> dict[str, plots.Array]:
+    """A panel for each run, and one for each ratio of signal to background that they were trained on: the answer."""
+    panels, mixtures = {}, []
+    for name, folder in zip(_names(folders), folders, strict=True):
+        path = folder / "checkpoints" / "last.ckpt"
+        panels[name] = mesh_probabilities(BinaryClassifier.load_from_checkpoint(path, weights_only=True))
+        data = load_settings(path)
+        mixtures.append((data["data.num_signal"], data["data.num_background"]))
+    for mixture in dict.fromkeys(mixtures):
+        title = "exact posterior" + (f" of {mixture[0]} : {mixture[1]}" if len(set(mixtures)) > 1 else "")
+        panels[title] = posterior(plots.mesh(), *mixture)
+    return panels

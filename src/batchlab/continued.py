@@ -46,6 +46,22 @@ def continued_run(run: Path, checkpoint: Path, before: Namespace, now: Namespace
     return None if changes else run
 
 
+def check_optimizer_kept(path: Path, before: Namespace, now: Namespace) -> None:
+    """Raises BadInputError if the optimizer or its scheduler would be another: a checkpoint restores their own rates.
+
+    Args:
+        path: The checkpoint.
+        before: The settings that it brings.
+        now: The settings that a fit would go on with.
+    """
+    for key in ("model.optimizer", "model.lr_scheduler"):
+        if before[key] != now[key]:
+            raise BadInputError(
+                f"{key} must be left out: the one of {path} goes on as it was, its learning rate included. "
+                f"It was {_class(before[key])} and would be {_class(now[key])}."
+            )
+
+
 def checkpoint_step(checkpoint: str) -> int:
     """The number of steps that a checkpoint has behind it."""
     return int(read_checkpoint(Path(checkpoint))["global_step"])
@@ -72,3 +88,7 @@ def _check_that_something_is_left(path: Path, config: Namespace) -> None:
             f"nothing is left to train: early stopping has ended the run of {path} after epoch {stopped[0]}. "
             "To go on all the same, change its patience and add --allow_changes true."
         )
+
+
+def _class(config: Namespace | None) -> str:
+    return "null" if config is None else f"{config.class_path} {config.init_args.as_dict()}"

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 """What `load_from_checkpoint` builds a module with when its hyperparameters name classes; Lightning's own."""
@@ -35,6 +38,14 @@ def class_config(factory: Callable[..., object], built: object) -> dict[str, Any
         )
     cls = type(built)
     return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": getattr(factory, "keywords", {})}
+
+
+def named(key: str, factory: Callable[[Given], Made], given: Given) -> Made:
+    """What the factory makes; if its arguments will not do, the error says whose they are."""
+    try:
+        return factory(given)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"model.{key}: {error}") from error
 
 
 def check_learning_rate(optimizer: Optimizer) -> None:

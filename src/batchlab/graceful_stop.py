@@ -57,13 +57,15 @@ class GracefulStop(Callback):
         self._received = number
 
     def _stop_if_told(self, trainer: Trainer) -> None:
-        if not self._received:
+        # All processes of a run save together, whichever of them was told.
+        if not trainer.strategy.reduce_boolean_decision(bool(self._received), all=False):
             return
         self._last.save(trainer)
+        received = self._received or signal.SIGTERM
         raise InterruptedRunError(
-            f"{signal.Signals(self._received).name} after {trainer.global_step} steps, which are saved. "
+            f"{signal.Signals(received).name} after {trainer.global_step} steps, which are saved. "
             f"To go on: batchlab fit --ckpt_path {self._last.path}",
-            self._received,
+            received,
         )
 
     def _listen_no_more(self) -> None:

@@ -1,10 +1,14 @@
 """The keys of the command line that belong to no class."""
 
+import os
 import re
 from typing import Literal
 
-from jsonargparse.typing import PositiveInt, restricted_number_type
+from jsonargparse import Namespace
+from jsonargparse.typing import restricted_number_type
 from lightning.pytorch.cli import LightningArgumentParser
+
+from batchlab.errors import BadInputError
 
 
 def add_run_keys(parser: LightningArgumentParser) -> None:
@@ -18,10 +22,10 @@ def add_run_keys(parser: LightningArgumentParser) -> None:
     )
     parser.add_argument(
         "--threads",
-        type=PositiveInt,
+        type=restricted_number_type("Threads", int, [(">=", 1), ("<=", os.cpu_count() or 1)]),
         default=1,
-        help="Processor threads that torch may use. The default is the notebook's: a network this small is "
-        "fastest on one.",
+        help="Processor threads that torch may use, at most as many as there are processors. The default is the "
+        "notebook's: a network this small is fastest on one.",
     )
     parser.add_argument(
         "--name",
@@ -63,6 +67,13 @@ def add_checkpoint_keys(parser: LightningArgumentParser, command: str) -> None:
             default="predictions.csv",
             help="CSV file to write: x1, x2, probability. The default lies in the current folder.",
         )
+
+
+def check_groups(config: Namespace) -> None:
+    """Raises BadInputError if a config file gives a value where keys belong, which jsonargparse lets pass."""
+    for group in ("data", "model", "trainer", "epoch_report"):
+        if not isinstance(config[group], Namespace):
+            raise BadInputError(f"{group} in a config must be a mapping of keys. Got {config[group]!r} instead.")
 
 
 def emptied_lists(args: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""fit, validate, test and predict, configured by LightningCLI."""
+"""LightningCLI as batchlab sets it up: which classes, defaults, keys, and what surrounds a training."""
 
 import os
 import sys
@@ -9,27 +9,23 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities import rank_zero_only
 
 from batchlab.checkpoint import WholeCheckpointIO, check_weights_fit, load_settings
-from batchlab.console import quiet
-from batchlab.continued import checkpoint_step, continued_run
+from batchlab.continued import check_optimizer_kept, checkpoint_step, continued_run
 from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
-from batchlab.errors import BadInputError, RunError
-from batchlab.files import write_whole
-from batchlab.keys import add_checkpoint_keys, add_run_keys, emptied_lists
+from batchlab.errors import BadInputError
+from batchlab.keys import add_checkpoint_keys, add_run_keys, check_groups, emptied_lists
 from batchlab.loggers import run_loggers
 from batchlab.model import BinaryClassifier
 from batchlab.nan_guard import NanGuard
 from batchlab.predictions import PredictionWriter
 from batchlab.progress import TimedProgressBar
 from batchlab.run_checkpoints import checkpoint_callbacks
-from batchlab.run_folder import create_run_folder, discard_run_folder, newest_last, run_of_last
+from batchlab.run_folder import discard_run_folder, newest_last, run_of_last, shared_run_folder
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the printed digits are promised there, and 17,000 weights would bore a GPU
@@ -39,28 +35,6 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,  # the model is always the same
     "default_root_dir": "runs",
 }
-
-
-def run(command: str, args: list[str]) -> Path | None:
-    """Runs fit, validate, test or predict.
-
-    Args:
-        command: Which of them.
-        args: The words behind it on the command line.
-
-    Returns:
-        The run's folder, if the command made one.
-
-    Raises:
-        BadInputError: If the arguments cannot be used; no run folder is left then.
-    """
-    with quiet():
-        cli = BatchlabCLI(command, args)
-        if command == "fit":
-            _fit(cli)
-        else:
-            _evaluate(cli)
-    return cli.run_folder
 
 
 class BatchlabCLI(LightningCLI):
@@ -80,7 +54,12 @@ class BatchlabCLI(LightningCLI):
             ToyDataModule,
             save_config_callback=None,  # `_fit` saves it, into the run's folder
             trainer_defaults=TRAINER_DEFAULTS | {"enable_progress_bar": sys.stdout.isatty()},
-            parser_kwargs={"exit_on_error": False, "prog": f"batchlab {command}", "description": None},
+            parser_kwargs={
+                "exit_on_error": False,
+                "allow_abbrev": False,  # a key that is cut short may be another one tomorrow
+                "prog": f"batchlab {command}",
+                "description": None,
+            },
             load_from_checkpoint_support=False,  # the model names its own hyperparameters
             auto_configure_optimizers=False,  # the optimizer is an argument of the model, and so in its checkpoints
             run=False,
@@ -106,6 +85,9 @@ class BatchlabCLI(LightningCLI):
             self.config = parser.parse_args(self.args)
             if self.config.ckpt_path is not None:
                 self._start_from_checkpoint(parser)
+            check_groups(self.config)
+        except UnicodeDecodeError as error:
+            raise BadInputError(f"config must be a text file in UTF-8. Got another: {error}.") from error
         except ArgumentError as error:
             raise BadInputError(f"{error}\nbatchlab {self.command} --help lists the options.") from error
         if self.config.ckpt_path is None and self.command != "fit":
@@ -122,12 +104,15 @@ class BatchlabCLI(LightningCLI):
         parser.set_defaults(load_settings(path))
         run = run_of_last(path) if self.command == "fit" else None
         if run is None:
+            before = parser.parse_args([])
             self.config = parser.parse_args(self.args)
         else:
             settings = ["--config", str(run / "config.yaml")]
             before = parser.parse_args(settings)
             self.config = parser.parse_args([*settings, *emptied_lists(self.args), *self.args])
             self.run_to_continue = continued_run(run, path, before, self.config)
+        if self.command == "fit":
+            check_optimizer_kept(path, before, self.config)
         self.config.ckpt_path = str(path)
 
     def instantiate_classes(self) -> None:
@@ -140,31 +125,40 @@ class BatchlabCLI(LightningCLI):
             super().instantiate_classes()
             if self.config.ckpt_path is not None:
                 check_weights_fit(self.model, Path(self.config.ckpt_path))
-        except (BadInputError, ValueError, TypeError, MisconfigurationException) as error:
+        except Exception:
             self.discard_run_folder()
-            raise BadInputError(str(error)) from error
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer; a fit's has loggers and checkpoints in a run folder of its own."""
         config = self.config_init.trainer
-        config.callbacks = [*(config.callbacks or []), *self._callbacks(config)]
-        config.plugins = [*(config.plugins or []), WholeCheckpointIO()]
+        if config.barebones:
+            raise BadInputError("trainer.barebones must be false: it forbids all that a run keeps. Got true instead.")
+        config.callbacks = [*_listed(config.callbacks), *self._callbacks(config)]
+        config.plugins = [*_listed(config.plugins), WholeCheckpointIO()]
         if self.command != "fit":
             config.logger = config.enable_checkpointing = False  # evaluations print, and leave no folder
         elif not config.fast_dev_run:
-            create = rank_zero_only(create_run_folder)  # one folder, whatever the number of processes
-            self.run_folder = self.run_to_continue or create(Path(config.default_root_dir), self.config.name)
+            self.run_folder = self.run_to_continue or self.make_run_folder()
         if self.run_folder is not None:
             self._keep_everything_in(self.run_folder)
         return super().instantiate_trainer(**kwargs)
+
+    def make_run_folder(self) -> Path | None:
+        """Makes the folder of a new run."""
+        return shared_run_folder(Path(self.config.trainer.default_root_dir), self.config.name)
 
     def _callbacks(self, config: Namespace) -> Iterator[Callback]:
         if self.command == "predict":
             yield PredictionWriter(Path(self.config.output))
         if self.command == "fit" and self.config.on_nan == "stop":
             yield NanGuard()
-        if config.enable_progress_bar and not any(isinstance(own, ProgressBar) for own in config.callbacks or []):
+        if config.enable_progress_bar and not any(isinstance(own, ProgressBar) for own in _listed(config.callbacks)):
             yield TimedProgressBar()
+
+    def has_saved(self) -> bool:
+        """Whether the run has a checkpoint."""
+        return self.run_folder is not None and any(self.run_folder.glob("checkpoints/*"))
 
     def discard_run_folder(self) -> None:
         """Removes the folder of a run that did not start."""
@@ -179,7 +173,7 @@ class BatchlabCLI(LightningCLI):
         config.default_root_dir = folder
         if config.enable_checkpointing is not False:
             keepers = checkpoint_callbacks(folder, self.yaml(), validated=config.limit_val_batches != 0)
-            config.callbacks = [*(config.callbacks or []), *keepers]
+            config.callbacks += keepers
 
     def yaml(self) -> str:
         """The run's config; as it is to repeat the run, it does not start from a checkpoint."""
@@ -198,22 +192,6 @@ def use_threads(threads: int) -> None:
         torch.set_num_interop_threads(1)
 
 
-def _fit(cli: BatchlabCLI) -> None:
-    try:
-        if cli.run_folder is not None:
-            write_whole(cli.run_folder / "config.yaml", cli.yaml().encode())
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
-    except MisconfigurationException as error:
-        if not list(Path(cli.trainer.default_root_dir).glob("checkpoints/*")):
-            cli.discard_run_folder()
-        raise BadInputError(str(error)) from error
-    except OSError as error:
-        raise RunError(f"the run in {cli.run_folder} cannot be written: {error}. What it had saved is kept.") from error
-    if cli.run_folder is not None:
-        print(f"run folder: {cli.run_folder}")
-
-
-def _evaluate(cli: BatchlabCLI) -> None:
-    options = {"return_predictions": False} if cli.command == "predict" else {}
-    entry_point = getattr(cli.trainer, cli.command)
-    entry_point(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True, **options)
+def _listed(value: Any) -> list[Any]:
+    """What Lightning takes alone or in a list, as a list."""
+    return list(value) if isinstance(value, (list, tuple)) else [] if value is None else [value]

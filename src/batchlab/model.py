@@ -16,7 +16,14 @@ from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
 from batchlab.block_training import BlockTraining
 from batchlab.checks import at_least
-from batchlab.factories import INSTANTIATOR, OptimizerFactory, SchedulerFactory, check_learning_rate, class_config
+from batchlab.factories import (
+    INSTANTIATOR,
+    OptimizerFactory,
+    SchedulerFactory,
+    check_learning_rate,
+    class_config,
+    named,
+)
 
 
 class MLP(nn.Sequential):
@@ -90,14 +97,14 @@ class BinaryClassifier(BlockTraining):
         elif engine != "eager":
             raise ValueError(f"engine must be 'eager' or 'compiled'. Got {engine!r} instead.")
         # Built here once to be checked and named, and again in configure_optimizers to be used.
-        probe = optimizer(self.network.parameters())
+        probe = named("optimizer", optimizer, self.network.parameters())
         check_learning_rate(probe)
         self.save_hyperparameters(
             {
                 "hidden": hidden,
                 "depth": depth,
                 "optimizer": class_config(optimizer, probe),
-                "lr_scheduler": lr_scheduler and class_config(lr_scheduler, lr_scheduler(probe)),
+                "lr_scheduler": lr_scheduler and class_config(lr_scheduler, named("lr_scheduler", lr_scheduler, probe)),
                 "engine": engine,
                 "_instantiator": INSTANTIATOR,
             }
@@ -159,7 +166,8 @@ class BinaryClassifier(BlockTraining):
         losses = {"loss": functional.binary_cross_entropy_with_logits(logits, t)}
         if known:
             losses["regret"] = regret(logits, known[0])
-        self.log_dict({f"{metrics.prefix}{name}": loss for name, loss in losses.items()}, batch_size=len(x))
+        by_tag = {f"{metrics.prefix}{name}": loss for name, loss in losses.items()}
+        self.log_dict(by_tag, batch_size=len(x), sync_dist=True)
         metrics.update(logits, t.int())
         self.log_dict(metrics)
 

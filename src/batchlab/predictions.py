@@ -1,5 +1,6 @@
 """Predictions as a table that any program reads."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from batchlab.errors import BadInputError
+from batchlab.files import write_whole
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -46,5 +48,7 @@ class PredictionWriter(BasePredictionWriter):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the file."""
         rows: Any = torch.cat(self._rows).numpy()
-        np.savetxt(self.path, rows, fmt="%.9g", delimiter=",", header="x1,x2,probability", comments="")
+        text = io.StringIO()
+        np.savetxt(text, rows, fmt="%.9g", delimiter=",", header="x1,x2,probability", comments="")
+        write_whole(self.path, text.getvalue().encode())
         print(f"predictions: {len(rows)} rows in {self.path}")

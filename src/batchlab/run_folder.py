@@ -1,12 +1,18 @@
 """The folder of a run: runs/NAME/version_N, each made by one run alone."""
 
+import os
 import re
 import shutil
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from batchlab.errors import BadInputError
+
+SHARED = "BATCHLAB_RUN_FOLDER"
+"""Environment variable by which a run's first process tells those that it starts the folder."""
 
 NAME = re.compile(r"[\w+-][\w+. -]{0,99}(?<![. ])")
 """One folder's name that every file system can hold, which leaves no way out of the runs folder."""
@@ -45,6 +51,19 @@ def create_run_folder(runs: Path, name: str) -> Path:
     raise AssertionError("unreachable: there is always a next version")
 
 
+def shared_run_folder(runs: Path, name: str) -> Path:
+    """The same folder in every process of a run: the first makes it, and those that Lightning starts are told.
+
+    Processes that something else has started side by side (torchrun, SLURM) are not; nor need they be, since the first
+    alone writes.
+    """
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined] # Lightning keeps it there, for lack of a trainer
+        folder = create_run_folder(runs, name)
+        os.environ[SHARED] = str(folder)
+        return folder
+    return Path(os.environ.get(SHARED, runs / name / "of_the_first_process"))
+
+
 def newest_last(runs: Path) -> Path:
     """The last checkpoint of the run that was trained last.
 
@@ -69,7 +88,7 @@ def run_of_last(checkpoint: Path) -> Path | None:
 
 def discard_run_folder(folder: Path) -> None:
     """Removes the folder of a run that did not start, and those above it that were made for it alone."""
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # another process of the run may be at it too
     with suppress(OSError):  # not empty: other runs are there
         folder.parent.rmdir()
         folder.parent.parent.rmdir()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["batchlab.lightning_cli", "batchlab.compiled.engine"])
+CONTEXT.set_forkserver_preload(["batchlab.commands", "batchlab.compiled.engine"])
 
 
 def _main(words, folder, every, limit):

@@ -1,0 +1,121 @@
+"""fit, validate, test and predict: what each does, and what becomes of errors that nobody foresaw."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities import rank_zero_only
+
+from batchlab.console import quiet
+from batchlab.errors import BadInputError, RunError
+from batchlab.files import write_whole
+from batchlab.lightning_cli import BatchlabCLI
+
+TRACEBACK = "BATCHLAB_TRACEBACK"
+"""Environment variable: set to anything, it lets errors through as they are, for those who work on the code."""
+
+
+def run(command: str, args: list[str]) -> Path | None:
+    """Runs fit, validate, test or predict.
+
+    Args:
+        command: Which of them.
+        args: The words behind it on the command line.
+
+    Returns:
+        The run's folder, if the command made one.
+
+    Raises:
+        BadInputError: If the arguments cannot be used; no run folder is left then.
+        RunError: If a run could not go on; what it had saved is kept.
+    """
+    with quiet():
+        with in_words():
+            cli = BatchlabCLI(command, args)
+        if command == "fit":
+            _fit(cli)
+        else:
+            _evaluate(cli)
+    return cli.run_folder
+
+
+def settings(args: list[str]) -> Namespace:
+    """The settings that a fit would have, after everything was built from them and thrown away.
+
+    Args:
+        args: As for `run`.
+
+    Raises:
+        BadInputError: If it could not start.
+    """
+    with quiet(), in_words():
+        config: Namespace = Rehearsal("fit", args).config
+    return config
+
+
+class Rehearsal(BatchlabCLI):
+    """Builds all that a fit needs but its run folder."""
+
+    def make_run_folder(self) -> None:
+        """Leaves it out."""
+
+
+@contextmanager
+def in_words(has_saved: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Turns any exception into a message and an exit status.
+
+    What goes wrong before anything was saved is taken for bad input: a setting that Lightning or torch finds out about
+    late.
+
+    Args:
+        has_saved: Whether there is something to keep.
+
+    Raises:
+        BadInputError: For an exception before anything was saved.
+        RunError: For one after it, and for whatever the operating system refuses.
+    """
+    try:
+        yield
+    except (BadInputError, RunError):
+        raise
+    except Exception as error:
+        if TRACEBACK in os.environ:
+            raise
+        if isinstance(error, OSError):
+            raise RunError(f"the run cannot be written: {error}. What it had saved is kept.") from error
+        if has_saved():
+            raise RunError(f"the run cannot go on: {_words(error)} What it had saved is kept.") from error
+        raise BadInputError(_words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, (ValueError, MisconfigurationException)):  # meant for whoever gave the value
+        return str(error)
+    return f"{type(error).__name__}: {error} ({TRACEBACK}=1 shows where it comes from.)"
+
+
+def _fit(cli: BatchlabCLI) -> None:
+    try:
+        with in_words(cli.has_saved):
+            if cli.run_folder is not None:
+                rank_zero_only(write_whole)(cli.run_folder / "config.yaml", cli.yaml().encode())
+            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
+    except BadInputError:
+        cli.discard_run_folder()
+        raise
+    if cli.run_folder is not None:
+        cli.trainer.print(f"run folder: {cli.run_folder}")
+
+
+def _evaluate(cli: BatchlabCLI) -> None:
+    options = {"return_predictions": False} if cli.command == "predict" else {}
+    if cli.command == "predict" and cli.trainer.world_size > 1:
+        raise BadInputError(
+            f"trainer.devices must be 1 to predict: the rows have an order. Got {cli.trainer.world_size} instead."
+        )
+    entry_point = getattr(cli.trainer, cli.command)
+    with in_words():
+        entry_point(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True, **options)
