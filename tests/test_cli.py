@@ -307,6 +307,29 @@ def test_random_valid_configurations_fit(batchlab, **drawn):
     assert batchlab("fit", *words, "--data.num_validation=50") == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("block_size", [0, 1])
+def test_two_processes_give_the_numbers_of_one_at_the_same_global_batch_size(block_size):
+    words = ("fit", "--data.num_validation=500", "--trainer.max_epochs=2", f"--data.block_size={block_size}")
+    for name, more in (("one", ()), ("two", ("--trainer.devices=2", "--trainer.strategy=ddp"))):
+        done = process(*words, f"--name={name}", *more)
+        assert done.returncode == 0, done.stderr
+    assert [path.name for path in Path("runs/two").iterdir()] == ["version_0"]
+    one, two = (metrics(Path("runs") / name / "version_0") for name in ("one", "two"))
+    for key in ("train/loss", "val/loss", "val/regret"):
+        numbers = [[float(row[key]) for row in rows if row[key]] for rows in (one, two)]
+        assert len(numbers[0]) == 2
+        assert numbers[1] == pytest.approx(numbers[0], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_predictions_in_two_processes_are_refused_rather_than_halved():
+    assert process("fit", *QUICK).returncode == 0
+    done = process("predict", "--ckpt_path=last", "--trainer.devices=2", "--trainer.strategy=ddp")
+    assert done.returncode == 2
+    assert "trainer.devices must be 1 to predict" in done.stderr
+
+
 # Bad input
 
 BAD = {

@@ -47,6 +47,16 @@ def test_a_compiled_epoch_agrees_with_eager(regime, batchlab):
         assert losses[0] == pytest.approx(losses[1], rel=5e-6)
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_a_compiled_epoch_agrees_with_eager_from_any_weights_on_any_events(seed, batchlab):
+    words = [f"--seed_everything={seed}", f"--data.seed={seed}", f"--data.batch_size={2 * seed + 1}"]
+    eager, rows, _ = fit(batchlab, *words, name="eager")
+    compiled, compiled_rows, _ = fit(batchlab, *words, COMPILED, name="compiled")
+    assert_close(compiled, eager)
+    losses = [[float(row["train/loss"]) for row in table if row["train/loss"]] for table in (compiled_rows, rows)]
+    assert losses[0] == pytest.approx(losses[1], rel=5e-6)
+
+
 @pytest.mark.parametrize("words", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_a_compiled_epoch_with_a_short_last_batch_agrees_with_eager(words, batchlab):
     words = [*words, "--data.batch_size=32", "--data.shuffle=true"]

@@ -1,11 +1,11 @@
 """ToyDataModule: the toy events as Lightning wants them."""
 
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.random import SeedSequence
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from batchlab.block_loader import BlockLoader
 from batchlab.checks import at_least
@@ -102,10 +102,10 @@ class ToyDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | BlockLoader:
         """Batches of x (batch_size, 2) and t (batch_size, 1), float32; a Trainer gets them in blocks."""
         batch_size = min(self.batch_size or len(self.training), len(self.training))
-        devices = self.trainer.world_size if self.trainer else 1
-        if self.trainer is None or (devices > 1 and self.block_size == 1):
-            at_least_one_each = max(batch_size // devices, 1)  # Lightning deals the rows out to the devices
-            return DataLoader(self.training, at_least_one_each, self.shuffle, num_workers=self.num_workers)
+        if self.trainer is None:
+            return DataLoader(self.training, batch_size, self.shuffle, num_workers=self.num_workers)
+        if self.trainer.world_size > 1 and self.block_size == 1:
+            return self._dealt_out(self.trainer, batch_size)
         return BlockLoader(
             self.training,
             batch_size,
@@ -127,6 +127,15 @@ class ToyDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The test events: their labels and posterior come along, for whoever wants to compare."""
         return self._evaluation_loader(self.test)
+
+    def _dealt_out(self, trainer: Trainer, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
+        """A device's share of every batch. Lightning's own way of dealing would shuffle, asked or not."""
+        devices = trainer.world_size
+        sampler: DistributedSampler[Tensor] = DistributedSampler(
+            self.training, devices, trainer.global_rank, self.shuffle, self.seed
+        )
+        at_least_one_each = max(batch_size // devices, 1)
+        return DataLoader(self.training, at_least_one_each, sampler=sampler, num_workers=self.num_workers)
 
     def _fresh_events(self, count: int, stream: int) -> TensorDataset:
         num_signal = round(count * self.num_signal / (self.num_signal + self.num_background))
