@@ -119,11 +119,13 @@ def test_a_run_folder_has_what_the_readme_lists(batchlab):
     assert sum(name.startswith("events.out.tfevents") for name in names) == 1
 
 
+@pytest.mark.slow
 def test_without_validation_there_is_no_best_checkpoint(batchlab):
     assert batchlab("fit", *QUICK, "--trainer.limit_val_batches=0") == 0
     assert [path.name for path in (RUN / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
+@pytest.mark.slow
 def test_last_is_the_last_epoch_and_best_the_one_of_lowest_regret(batchlab):
     words = ("--model.optimizer.lr=0.5", "--trainer.max_epochs=8", "--data.num_validation=500", "--data.batch_size=50")
     assert batchlab("fit", *words) == 0
@@ -150,6 +152,7 @@ def test_the_saved_config_repeats_the_run_digit_for_digit(batchlab):
     assert last_loss() == last_loss(RUN.with_name("version_1"))
 
 
+@pytest.mark.slow
 def test_the_saved_config_does_not_resume(batchlab):
     assert batchlab("fit", *QUICK) == 0
     assert batchlab("fit", "--ckpt_path", LAST, "--trainer.max_epochs=2") == 0
@@ -213,6 +216,7 @@ def test_predictions_are_a_table_of_positions_and_probabilities(batchlab):
     torch.testing.assert_close(torch.sigmoid(model(table[:, :2]))[:, 0], table[:, 2])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("trained")
 def test_the_command_line_beats_the_checkpoint(batchlab):
     words = ("--data.batch_size=55", "--trainer.max_epochs=2", "--allow_changes=true")

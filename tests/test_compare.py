@@ -17,6 +17,7 @@ def table():
         return {row["regime"]: row for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_the_three_regimes_are_trained_and_shown_side_by_side(batchlab, capsys):
     assert batchlab("compare", *QUICK) == 0
     rows = table()
@@ -95,6 +96,7 @@ def test_the_runs_folder_has_one_key(batchlab, capsys):
     assert "--runs" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_runs_of_one_name_are_told_apart(batchlab):
     Path("one.yaml").write_text("name: same\ndata: {batch_size: 1100}\n")
     Path("two.yaml").write_text("name: same\ndata: {batch_size: 550}\n")
@@ -102,6 +104,7 @@ def test_runs_of_one_name_are_told_apart(batchlab):
     assert {name: row["steps"] for name, row in table().items()} == {"same/version_0": "1", "same/version_1": "2"}
 
 
+@pytest.mark.slow
 def test_each_mixture_has_an_answer_of_its_own(batchlab):
     Path("even.yaml").write_text("name: even\ndata: {batch_size: 1100, num_signal: 550, num_background: 550}\n")
     assert batchlab("compare", config("batch"), "even.yaml", *QUICK) == 0

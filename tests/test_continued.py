@@ -23,11 +23,13 @@ def test_a_run_goes_on_in_its_own_folder(checkpoint, one_epoch, batchlab):
     assert read_checkpoint(LAST)["epoch"] == 3
 
 
+@pytest.mark.slow
 def test_its_config_says_how_long_it_became(one_epoch, batchlab):
     assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=3") == 0
     assert "max_epochs: 3\n" in (RUN / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_last_is_of_the_run_trained_last(one_epoch, batchlab):
     assert batchlab("fit", *QUICK, "--name=other") == 0
     assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 0
@@ -85,6 +87,7 @@ def test_any_other_checkpoint_starts_a_run_of_its_own(one_epoch, batchlab):
     assert Path("runs/minibatch/version_1").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_within_an_epoch_goes_on_with_its_next_step(batchlab):
     words = (*QUICK, "--data.shuffle=true", "--model.optimizer=SGD", "--model.optimizer.momentum=0.9")
     words = (*words, "--model.optimizer.lr=0.01")

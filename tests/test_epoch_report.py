@@ -87,6 +87,7 @@ def test_an_early_stop_is_the_last_epoch_too(tmp_path):
     assert [image.step for image in reader.Images("decision/contour")] == [22]
 
 
+@pytest.mark.slow
 def test_contours_differ_as_the_model_learns(tmp_path):
     reader = fit(EpochReport(figure_every_n_epochs=1), tmp_path, max_epochs=2)
     first, second = reader.Images("decision/contour")
@@ -105,6 +106,7 @@ def test_figures_are_saved_as_png_where_asked(tmp_path):
     assert names == ["data_events_step_11.png", "decision_contour_step_11.png"]
 
 
+@pytest.mark.slow
 def test_drawing_changes_no_result(tmp_path):
     models = []
     for every in (1, 100):

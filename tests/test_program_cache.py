@@ -118,6 +118,7 @@ def test_a_compilers_error_is_passed_on_and_leaves_nothing(folder: Path) -> None
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_processes_that_build_at_once_all_succeed(folder: Path) -> None:
     code = (
         f"from batchlab.compiled.program_cache import load; print(load({ANSWER.format(10)!r}, lambda _: None).answer())"

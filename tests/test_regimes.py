@@ -48,5 +48,6 @@ def test_manual_slicing_and_the_dataloader_agree():
     assert train(slices(10))[0] == train(loader(10))[0]
 
 
+@pytest.mark.slow
 def test_single_rows_and_batches_of_one_agree():
     assert train(rows)[0] == train(slices(1))[0]

@@ -30,6 +30,7 @@ def test_seeds_differ():
     assert not np.array_equal(draw_events(seed=1)[0], draw_events(seed=2)[0])
 
 
+@pytest.mark.slow
 def test_posterior_agrees_with_counting_within_its_standard_error():
     x, t = draw_events(200_000, 2_000_000, seed=1)
     exact = posterior(x)[:, 0]
@@ -40,6 +41,7 @@ def test_posterior_agrees_with_counting_within_its_standard_error():
         assert abs(fraction - expected) < 4 * standard_error
 
 
+@pytest.mark.slow
 def test_posterior_reaches_the_bayes_limits():
     x, t = draw_events(200_000, 2_000_000, seed=2)
     exact = posterior(x)
