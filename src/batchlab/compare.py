@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 from collections.abc import Sequence
 from math import nan
 from pathlib import Path
@@ -15,6 +16,7 @@ from batchlab.checkpoint import load_settings
 from batchlab.commands import run, settings
 from batchlab.epoch_report import mesh_probabilities
 from batchlab.errors import BadInputError, RunError
+from batchlab.files import write_figure, write_whole
 from batchlab.model import BinaryClassifier
 from batchlab.run_folder import create_run_folder
 from batchlab.toy import posterior
@@ -64,7 +66,7 @@ def compare(args: Sequence[str]) -> None:
     print(f"\n{as_text(rows)}\n")
     folder = create_run_folder(Path(words.runs), "compare")
     _write_csv(rows, folder / "table.csv")
-    plots.comparison_figure(_panels(folders)).savefig(folder / "contours.png", dpi=150)
+    write_figure(folder / "contours.png", plots.comparison_figure(_panels(folders)), dpi=150)
     print(f"table and picture: {folder}")
 
 
@@ -168,10 +170,11 @@ def _add_ratios(rows: list[Row]) -> None:
 
 
 def _write_csv(rows: Sequence[Row], path: Path) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def _panels(folders: Sequence[Path]) -> dict[str, plots.Array]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from batchlab.block_loader import BlockLoader
-from batchlab.checks import at_least
+from batchlab.checks import at_least, at_most
 from batchlab.toy import Array, draw_events, posterior
 
 EVALUATION_BATCH_SIZE = 1000
@@ -68,8 +68,8 @@ class ToyDataModule(LightningDataModule):
         )
         at_least(1, **{"num_signal + num_background": num_signal + num_background})
         at_least(2, num_validation=num_validation, num_test=num_test)
-        if seed >= 2**32:
-            raise ValueError(f"seed must be at most {2**32 - 1}. Got {seed} instead.")
+        at_most(2**32 - 1, seed=seed)
+        at_most(1000, num_workers=num_workers)  # each is a process
         self.save_hyperparameters()
         self.batch_size = batch_size
         self.shuffle = shuffle

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from batchlab import plots
 from batchlab.checks import at_least
+from batchlab.files import write_figure
 
 DRAWN_EVENTS = 2000
 """At most so many events are drawn: more of them would hide the contour below."""
@@ -151,9 +152,8 @@ class EpochReport(Callback):
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(tag, plots.pixels(figure), trainer.global_step, dataformats="HWC")
         if self.save_png and trainer.log_dir and trainer.is_global_zero:
-            folder = Path(trainer.log_dir) / "figures"
-            folder.mkdir(exist_ok=True, parents=True)
-            figure.savefig(folder / f"{tag.replace('/', '_')}_step_{trainer.global_step}.png")
+            name = f"{tag.replace('/', '_')}_step_{trainer.global_step}.png"
+            write_figure(Path(trainer.log_dir) / "figures" / name, figure)
 
 
 def mesh_probabilities(module: LightningModule) -> plots.Array:

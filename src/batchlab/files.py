@@ -1,8 +1,11 @@
 """Whole files or none."""
 
+import io
 import os
 from contextlib import suppress
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -28,6 +31,19 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def write_figure(path: Path, figure: Figure, dpi: int = 100) -> None:
+    """Writes a figure as a PNG file, whole or not at all.
+
+    Args:
+        path: The file.
+        figure: What it shows.
+        dpi: Pixels per inch of the figure's size.
+    """
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=dpi)
+    write_whole(path, image.getvalue())
 
 
 def _sync_folder(folder: Path) -> None:

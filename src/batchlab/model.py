@@ -15,7 +15,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
 from batchlab.block_training import BlockTraining
-from batchlab.checks import at_least
+from batchlab.checks import at_least, at_most
 from batchlab.factories import (
     INSTANTIATOR,
     OptimizerFactory,
@@ -47,6 +47,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, in_features: int = 2, hidden: int = 64, depth: int = 5) -> None:
         at_least(1, hidden=hidden, depth=depth)
+        at_most(1000, depth=depth)  # far beyond what trains at all, and far below what builds forever
         layers: list[nn.Module] = []
         for fan_in in [in_features] + [hidden] * (depth - 1):
             layers += [nn.Linear(fan_in, hidden), nn.ReLU()]
@@ -71,8 +72,8 @@ class BinaryClassifier(BlockTraining):
             to the last.
 
     Raises:
-        ValueError: If engine is neither, hidden or depth is smaller than 1, or the learning rate is not a positive
-            number.
+        ValueError: If engine is neither, hidden or depth is smaller than 1, depth is larger than 1000, or the learning
+            rate is not a positive number.
         TypeError: If a factory given in Python is neither a class nor a partial of one.
     """
 

@@ -1,0 +1,125 @@
+"""Command lines and config files that nobody would write: refused or run, but never a traceback."""
+
+import faulthandler
+import os
+import sys
+import tempfile
+import time
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from batchlab.cli import COMMANDS, main
+from batchlab.commands import BatchlabCLI
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+SEED = int(os.environ.get("BATCHLAB_FUZZ_SEED", "0"))
+EXAMPLES = int(os.environ.get("BATCHLAB_FUZZ", "1000")) // 4
+SECONDS = 10
+
+# They start processes, or wait for other machines.
+OUT_OF_HERE = ("trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.accelerator", "trainer.plugins")
+SMALL = ["--data.num_validation=20", "--data.num_test=20", "--trainer.max_epochs=1", "--trainer.limit_train_batches=5"]
+NAMES = """
+    SGD Adam LBFGS SparseAdam Adafactor torch.optim.Adam StepLR OneCycleLR CosineAnnealingLR ReduceLROnPlateau
+    torch.optim.lr_scheduler.ReduceLROnPlateau EarlyStopping ModelCheckpoint LearningRateMonitor DeviceStatsMonitor
+    Timer RichProgressBar BatchSizeFinder StochasticWeightAveraging TensorBoardLogger CSVLogger WandbLogger
+    simple advanced os.system json.dumps builtins.eval pathlib.Path batchlab.model.MLP 16-mixed bf16-true 64-true
+    compiled colourblind notebook min max warn norm value last runs . .. /dev/null nowhere.yaml config.yaml
+""".split()  # noqa: SIM905 - one name a line is less readable
+ODD = """
+    0 1 2 -1 0.5 1e-3 nan .nan inf -.inf null true false [] {} [1,2] [[]] {a:1} 1e400 1000000000000000000 00:00:00:01
+    ' " % !!python/object/apply:os.mkdir['harm'] ${oc.env:HOME} {class_path:os.system}
+""".split()  # noqa: SIM905
+VALUES = st.one_of(
+    st.sampled_from(
+        [*ODD, "", "{a: 1}", "{class_path: os.system}", "!!python/object/apply:os.mkdir ['harm']", "a" * 300]
+    ),
+    st.sampled_from(NAMES),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5),
+)
+
+
+def keys():
+    """Every key of fit, and some of what stands below those that name classes."""
+    known = vars(BatchlabCLI("fit", ["--trainer.fast_dev_run=true"]).parser.get_defaults().as_flat())
+    below = ["model.optimizer.lr", "model.optimizer.momentum", "model.lr_scheduler.step_size", "trainer.callbacks+"]
+    below += [
+        "trainer.callbacks.monitor",
+        "trainer.callbacks.init_args",
+        "data",
+        "model",
+        "trainer",
+        "config",
+        "output",
+    ]
+    return sorted(key for key in {*known, *below} if key.partition(".init_args")[0] not in OUT_OF_HERE)
+
+
+KEYS = keys()
+WORDS = st.lists(st.builds("--{}={}".format, st.sampled_from(KEYS), VALUES) | VALUES, max_size=3)
+LEAVES = VALUES | st.integers() | st.floats() | st.none() | st.booleans()
+NESTED = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(VALUES, inner, max_size=2))
+CONFIGS = st.dictionaries(st.sampled_from(KEYS), NESTED, max_size=3).map(
+    lambda flat: "\n".join(f"{key.replace('.', ': {', 1)}: {value}" + "}" * ("." in key) for key, value in flat.items())
+)
+FUZZED = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def assert_told(words, config=None):
+    """Runs it in an empty folder; it ends in time, as documented, and leaves nothing if it was refused."""
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        if config is not None:
+            Path("config.yaml").write_bytes(config)
+        before = sorted(Path().rglob("*"))
+        began = time.monotonic()
+        faulthandler.dump_traceback_later(6 * SECONDS, exit=True, file=sys.__stderr__)
+        try:
+            status = main(words)
+        except SystemExit as end:  # --help and --print_config
+            status = end.code
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+        assert time.monotonic() - began < SECONDS, words
+        assert status in (0, 1, 2), words
+        if status == 2:
+            assert sorted(Path().rglob("*")) == before, words
+        assert not Path("harm").exists(), words
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_no_command_line_ends_in_a_traceback(part, monkeypatch, capsys):
+    @seed(SEED + part)
+    @FUZZED
+    @given(st.sampled_from([*COMMANDS, "fit", "fit", "fit"]), WORDS)
+    def fuzz(command, words):
+        monkeypatch.setattr("sys.argv", ["batchlab", command, *words])
+        assert_told([command, *words, *(SMALL if command in ("fit", "compare") else SMALL[:2])])
+        assert "Traceback" not in capsys.readouterr().err
+
+    fuzz()
+
+
+@pytest.mark.parametrize("command", ["fit", "validate"])
+def test_no_config_file_ends_in_a_traceback(command, monkeypatch, capsys):
+    @seed(SEED)
+    @FUZZED
+    @given(
+        CONFIGS.map(str.encode) | st.binary(max_size=20) | st.text(max_size=20).map(lambda text: text.encode("utf-16"))
+    )
+    def fuzz(config):
+        words = [command, "--config=config.yaml", *SMALL[: 4 if command == "fit" else 2]]
+        monkeypatch.setattr("sys.argv", ["batchlab", *words])
+        assert_told(words, config)
+        assert "Traceback" not in capsys.readouterr().err
+
+    fuzz()
