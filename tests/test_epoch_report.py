@@ -37,7 +37,7 @@ class Slow(Callback):
     """Takes its time outside of training."""
 
     def on_validation_epoch_start(self, trainer, pl_module):
-        time.sleep(0.3)
+        time.sleep(1)
 
 
 def printed(capsys):
@@ -62,13 +62,13 @@ def test_lines_can_be_fewer_and_the_last_is_always_printed(tmp_path, capsys):
 
 def test_validation_is_outside_the_time(tmp_path):
     reader = fit(EpochReport(), tmp_path, [Slow()], max_epochs=1)
-    assert reader.Scalars("time/epoch_sec")[0].value < 0.3
+    assert reader.Scalars("time/epoch_sec")[0].value < 1
 
 
 @pytest.mark.slow
 def test_validation_within_the_epoch_is_outside_the_time(tmp_path):
     reader = fit(EpochReport(), tmp_path, [Slow()], max_epochs=1, val_check_interval=3)
-    assert reader.Scalars("time/epoch_sec")[0].value < 0.3
+    assert reader.Scalars("time/epoch_sec")[0].value < 1
 
 
 def test_contours_are_drawn_when_due_and_after_the_last_epoch(tmp_path):

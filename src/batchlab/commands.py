@@ -1,7 +1,7 @@
 """fit, validate, test and predict: what each does, and what becomes of errors that nobody foresaw."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,14 +64,14 @@ class Rehearsal(BatchlabCLI):
 
 
 @contextmanager
-def in_words(has_saved: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def in_words(run_folder: Path | None = None) -> Iterator[None]:
     """Turns any exception into a message and an exit status.
 
     What goes wrong before anything was saved is taken for bad input: a setting that Lightning or torch finds out about
     late.
 
     Args:
-        has_saved: Whether there is something to keep.
+        run_folder: The run's, if there is one.
 
     Raises:
         BadInputError: For an exception before anything was saved.
@@ -85,9 +85,10 @@ def in_words(has_saved: Callable[[], bool] = lambda: False) -> Iterator[None]:
         if TRACEBACK in os.environ:
             raise
         if isinstance(error, OSError):
-            raise RunError(f"the run cannot be written: {error}. What it had saved is kept.") from error
-        if has_saved():
-            raise RunError(f"the run cannot go on: {_words(error)} What it had saved is kept.") from error
+            where = f" in {run_folder}" if run_folder else ""
+            raise RunError(f"a file{where} cannot be written or read: {error}. What was saved is kept.") from error
+        if run_folder is not None and any(run_folder.glob("checkpoints/*")):
+            raise RunError(f"the run in {run_folder} cannot go on: {_words(error)} What was saved is kept.") from error
         raise BadInputError(_words(error)) from error
 
 
@@ -99,7 +100,7 @@ def _words(error: Exception) -> str:
 
 def _fit(cli: BatchlabCLI) -> None:
     try:
-        with in_words(cli.has_saved):
+        with in_words(cli.run_folder):
             if cli.run_folder is not None:
                 rank_zero_only(write_whole)(cli.run_folder / "config.yaml", cli.yaml().encode())
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)

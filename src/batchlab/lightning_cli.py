@@ -156,10 +156,6 @@ class BatchlabCLI(LightningCLI):
         if config.enable_progress_bar and not any(isinstance(own, ProgressBar) for own in _listed(config.callbacks)):
             yield TimedProgressBar()
 
-    def has_saved(self) -> bool:
-        """Whether the run has a checkpoint."""
-        return self.run_folder is not None and any(self.run_folder.glob("checkpoints/*"))
-
     def discard_run_folder(self) -> None:
         """Removes the folder of a run that did not start."""
         if self.run_folder is not None and self.run_to_continue is None:

@@ -15,7 +15,7 @@ def test_a_full_disk_ends_the_run_with_a_message_and_keeps_what_was_saved(tmp_pa
     words = ["fit", "--trainer.max_epochs=3000", "--data.batch_size=1100", "--data.num_validation=20"]
     assert run(words, tmp_path, limit=120_000) == 1
     said = (tmp_path / "log.txt").read_text()
-    assert "batchlab: error: the run in runs/minibatch/version_0 cannot be written" in said
+    assert "batchlab: error: a file in runs/minibatch/version_0 cannot be written" in said
     assert "Traceback" not in said
     assert read_checkpoint(tmp_path / RUN / "checkpoints" / "last.ckpt")["global_step"] > 1
 
@@ -38,7 +38,7 @@ def test_a_folder_that_turns_read_only_ends_the_run_with_a_message_and_keeps_wha
     process.join(60)
     assert process.exitcode == 1
     said = (tmp_path / "log.txt").read_text()
-    assert "cannot be written: [Errno 13] Permission denied" in said
+    assert "cannot be written or read: [Errno 13] Permission denied" in said
     assert "Traceback" not in said
     assert read_checkpoint(last)["global_step"] > 0
 
