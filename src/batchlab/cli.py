@@ -17,6 +17,7 @@ COMMANDS = {
     "test": "evaluate a checkpoint on the test events",
     "predict": "write the probabilities of the test events into a CSV file",
     "compare": "train several regimes and show them side by side",
+    "view": "look at the runs in TensorBoard",
 }
 
 
@@ -62,7 +63,7 @@ def _load(command: str) -> Callable[[list[str]], object]:
     Garbage collection is off meanwhile: torch and Lightning bring a million objects, of which none is garbage. A
     fifth of the time would go into looking for it here, and a fifth of a second each time in the middle of an epoch.
     """
-    if "torch" in sys.modules:
+    if "torch" in sys.modules or command == "view":
         return _import(command)
     gc.disable()
     try:
@@ -77,6 +78,10 @@ def _import(command: str) -> Callable[[list[str]], object]:
         from batchlab.compare import compare
 
         return compare
+    if command == "view":
+        from batchlab.view import view
+
+        return view
     from batchlab.commands import run
 
     return partial(run, command)

@@ -62,11 +62,6 @@ def check_optimizer_kept(path: Path, before: Namespace, now: Namespace) -> None:
             )
 
 
-def checkpoint_step(checkpoint: str) -> int:
-    """The number of steps that a checkpoint has behind it."""
-    return int(read_checkpoint(Path(checkpoint))["global_step"])
-
-
 def _changes(before: Namespace, now: Namespace) -> list[str]:
     old, new = vars(before.as_flat()), vars(now.as_flat())
     keys = [key for key in sorted(old.keys() | new.keys()) if not key.startswith(FREE) and key not in LIMITS]

@@ -128,6 +128,10 @@ class ToyDataModule(LightningDataModule):
         """The test events: their labels and posterior come along, for whoever wants to compare."""
         return self._evaluation_loader(self.test)
 
+    def posterior(self, x: Array) -> Array:
+        """The exact p(signal | x) of points x (n, 2), shape (n, 1), for the ratio that training sees."""
+        return posterior(x, self.num_signal, self.num_background)
+
     def _dealt_out(self, trainer: Trainer, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
         """A device's share of every batch. Lightning's own way of dealing would shuffle, asked or not."""
         devices = trainer.world_size
@@ -142,7 +146,7 @@ class ToyDataModule(LightningDataModule):
         if self.num_signal and self.num_background:
             num_signal = min(max(num_signal, 1), count - 1)
         x, t = draw_events(num_signal, count - num_signal, SeedSequence(self.seed, spawn_key=(stream,)))
-        return TensorDataset(*map(_float32, (x, t, posterior(x, self.num_signal, self.num_background))))
+        return TensorDataset(*map(_float32, (x, t, self.posterior(x))))
 
     def _evaluation_loader(self, dataset: TensorDataset) -> DataLoader[tuple[Tensor, ...]]:
         return DataLoader(dataset, batch_size=EVALUATION_BATCH_SIZE, num_workers=self.num_workers)

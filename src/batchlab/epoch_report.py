@@ -12,6 +12,7 @@ from torch import Tensor
 
 from batchlab import plots
 from batchlab.checks import at_least
+from batchlab.event_files import RunEvents
 from batchlab.files import write_figure
 
 DRAWN_EVENTS = 2000
@@ -55,8 +56,9 @@ class EpochReport(Callback):
     Args:
         print_every_n_epochs: Epochs from one printed line to the next. The default prints each epoch, as the
             notebook does; the last one is always printed.
-        figure_every_n_epochs: Epochs from one contour to the next. One contour takes longer than a mini-batch epoch,
-            so the default draws every tenth; the last epoch is always drawn.
+        figure_every_n_epochs: Epochs from one contour to the next; the last epoch is always drawn. A contour takes
+            longer than a mini-batch epoch, and TensorBoard shows ten frames unless told otherwise, so the default
+            null draws after epochs 1, 2, 4, 8 and so on.
         figure_style: Look of the figures: the notebook's red and blue, or colours and markers that colour-blind
             readers tell apart.
         save_png: Whether to write the figures as PNG files into the run's folder too. Off by default, since
@@ -69,11 +71,12 @@ class EpochReport(Callback):
     def __init__(
         self,
         print_every_n_epochs: int = 1,
-        figure_every_n_epochs: int = 10,
+        figure_every_n_epochs: int | None = None,
         figure_style: plots.Style = "notebook",
         save_png: bool = False,
     ) -> None:
-        at_least(1, print_every_n_epochs=print_every_n_epochs, figure_every_n_epochs=figure_every_n_epochs)
+        at_least(1, print_every_n_epochs=print_every_n_epochs)
+        at_least(1, figure_every_n_epochs=1 if figure_every_n_epochs is None else figure_every_n_epochs)
         self.print_every_n_epochs = print_every_n_epochs
         self.figure_every_n_epochs = figure_every_n_epochs
         self.figure_style = figure_style
@@ -124,7 +127,7 @@ class EpochReport(Callback):
         self._printed = self._drawn = False
         if (epoch + 1) % self.print_every_n_epochs == 0:
             self._print(pl_module)
-        if (epoch + 1) % self.figure_every_n_epochs == 0:
+        if self._figure_is_due(epoch + 1):
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -135,6 +138,15 @@ class EpochReport(Callback):
             self._draw(trainer, pl_module)
         x, t = _events(trainer)
         self._show(trainer, "data/events", plots.events_figure(x, t, "Training events", self.figure_style))
+        exact = getattr(trainer.datamodule, "posterior", None)  # type: ignore[attr-defined] # set by Trainer.fit
+        if exact is not None:
+            figure = plots.contour_figure(exact(plots.mesh()), x, t, "The exact posterior", self.figure_style)
+            self._show(trainer, "decision/exact_posterior", figure)
+
+    def _figure_is_due(self, epochs: int) -> bool:
+        if self.figure_every_n_epochs is None:
+            return epochs.bit_count() == 1  # a power of two
+        return epochs % self.figure_every_n_epochs == 0
 
     def _print(self, pl_module: LightningModule) -> None:
         pl_module.print(self._line)
@@ -149,7 +161,9 @@ class EpochReport(Callback):
 
     def _show(self, trainer: Trainer, tag: str, figure: Figure) -> None:
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
+            if isinstance(logger, RunEvents):
+                logger.log_picture(tag, plots.pixels(figure))
+            elif isinstance(logger, TensorBoardLogger):  # one of the user's own
                 logger.experiment.add_image(tag, plots.pixels(figure), trainer.global_step, dataformats="HWC")
         if self.save_png and trainer.log_dir and trainer.is_global_zero:
             name = f"{tag.replace('/', '_')}_step_{trainer.global_step}.png"

@@ -14,18 +14,18 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from batchlab.checkpoint import WholeCheckpointIO, check_weights_fit, load_settings
-from batchlab.continued import check_optimizer_kept, checkpoint_step, continued_run
+from batchlab.continued import check_optimizer_kept, continued_run
 from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
 from batchlab.errors import BadInputError
 from batchlab.keys import add_checkpoint_keys, add_run_keys, check_groups, emptied_lists
-from batchlab.loggers import run_loggers
 from batchlab.model import BinaryClassifier
 from batchlab.nan_guard import NanGuard
 from batchlab.predictions import PredictionWriter
 from batchlab.progress import TimedProgressBar
 from batchlab.run_checkpoints import checkpoint_callbacks
 from batchlab.run_folder import discard_run_folder, newest_last, run_of_last, shared_run_folder
+from batchlab.run_loggers import run_loggers, tensorboard_callbacks
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the printed digits are promised there, and 17,000 weights would bore a GPU
@@ -164,12 +164,11 @@ class BatchlabCLI(LightningCLI):
     def _keep_everything_in(self, folder: Path) -> None:
         config = self.config_init.trainer
         if config.logger in (None, True):
-            step = checkpoint_step(self.config.ckpt_path) if self.run_to_continue else None
-            config.logger = run_loggers(folder, step)
+            config.logger = run_loggers(folder, Path(self.config.ckpt_path) if self.run_to_continue else None)
+            config.callbacks = [*tensorboard_callbacks(config.logger, self.yaml()), *config.callbacks]
         config.default_root_dir = folder
         if config.enable_checkpointing is not False:
-            keepers = checkpoint_callbacks(folder, self.yaml(), validated=config.limit_val_batches != 0)
-            config.callbacks += keepers
+            config.callbacks += checkpoint_callbacks(folder, self.yaml(), validated=config.limit_val_batches != 0)
 
     def yaml(self) -> str:
         """The run's config; as it is to repeat the run, it does not start from a checkpoint."""

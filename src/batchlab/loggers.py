@@ -1,4 +1,4 @@
-"""Where a run's numbers go: TensorBoard's event files and a table, written by the clock.
+"""Where a run's numbers go: loggers that write by the clock, and the one that keeps a table.
 
 An epoch can be shorter than writing down that it was. So both are written once a second, before each checkpoint, and at
 the end; and a run that goes on from a checkpoint takes back what was logged after it.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from batchlab.files import write_whole
@@ -33,30 +33,16 @@ class ByTheClock(Logger):
 
     def write(self) -> None:
         """Writes what was logged."""
-        self._written = time.monotonic()
+        self._started_writing()
         super().save()
+
+    def _started_writing(self) -> None:
+        self._written = time.monotonic()
 
     def finalize(self, status: str) -> None:
         """Writes what is left, and closes."""
         self._written = 0.0
         super().finalize(status)
-
-
-def run_loggers(folder: Path, resume_step: int | None) -> list[Logger]:
-    """The loggers of a run.
-
-    Args:
-        folder: The run's.
-        resume_step: The step from which the run goes on: what was logged from there on is taken back. None if it is
-            new.
-    """
-    runs, name, version = folder.parent.parent, folder.parent.name, folder.name
-    events = RunEvents(runs, name, version, default_hp_metric=False, purge_step=resume_step)
-    return [events, RunTable(folder / "metrics.csv", resume_step)]
-
-
-class RunEvents(ByTheClock, TensorBoardLogger):
-    """Lightning's TensorBoardLogger, by the clock."""
 
 
 class RunTable(ByTheClock):
@@ -103,7 +89,7 @@ class RunTable(ByTheClock):
     @rank_zero_only
     def write(self) -> None:
         """Appends the new rows; where they bring a column along, writes the file anew."""
-        self._written = time.monotonic()
+        self._started_writing()
         added = sorted({key for row in self._new for key in row} - set(self._columns))
         if added or self._fresh:
             rows = self._new if self._fresh else read_rows(self._path) + self._new

@@ -87,6 +87,7 @@ class BinaryClassifier(BlockTraining):
     ) -> None:
         super().__init__()
         self.network = MLP(2, hidden, depth)
+        self.example_input_array = torch.zeros(1, 2)  # for TensorBoard's graph
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self._callbacks: list[Callback] = []

@@ -1,0 +1,62 @@
+"""What TensorBoard is told about a run's charts: in words, in columns, and how they are grouped."""
+
+from typing import Any
+
+AXIS = "The x axis counts the training events seen, so that runs of all batch sizes line up."
+
+DESCRIPTIONS = {
+    "train/loss": f"Mean binary cross-entropy of an epoch's batches, in nats, each before its update. {AXIS}",
+    "train/step_loss": f"Mean loss of the steps since the previous point, in nats: at most 200 points a run. {AXIS}",
+    "train/last_batch_loss": f"Loss of an epoch's last batch before its update, in nats: the printed one. {AXIS}",
+    "val/loss": f"Binary cross-entropy of the validation events, in nats. No classifier gets below 0.168. {AXIS}",
+    "val/regret": f"How far the expected loss lies above that of the exact posterior, in nats; 0 is perfect. {AXIS}",
+    "val/auroc": f"Area under the ROC curve of the validation events, from 0.5 (guessing) to 1. {AXIS}",
+    "val/average_precision": f"Area under the precision-recall curve of the validation events. {AXIS}",
+    "val/pr_curve": "Precision over recall of the validation events, at the end of training.",
+    "time/epoch_sec": f"Seconds that the training of an epoch took, without validation and figures. {AXIS}",
+    "decision/contour": "p(signal | x) that the network gives, with training events; one colour scale for all runs.",
+    "decision/exact_posterior": "The exact p(signal | x): the answer that the network is after.",
+    "data/events": "The training events alone.",
+}
+"""One line a chart, as TensorBoard shows it behind its (i)."""
+
+LAYOUT = {
+    "quality": {name: ["Multiline", [f"val/{name}$"]] for name in ("regret", "auroc", "average_precision")},
+    "loss": {
+        "training and validation": ["Multiline", ["train/loss$", "val/loss$"]],
+        "within the epochs": ["Multiline", ["train/step_loss$", "train/last_batch_loss$"]],
+    },
+    "time": {"seconds an epoch": ["Multiline", ["time/epoch_sec$"]]},
+}
+"""The CUSTOM SCALARS tab: charts by group, each with patterns of the tags that it draws together."""
+
+HPARAM_METRICS = ("val/regret", "val/auroc", "val/average_precision", "time/epoch_sec")
+"""The HPARAMS tab's metrics: the last point of each."""
+
+
+def hparam_columns(params: dict[str, Any]) -> dict[str, Any]:
+    """The HPARAMS tab's columns of a run.
+
+    Args:
+        params: The hyperparameters of model and data, as Lightning hands them to loggers.
+
+    Returns:
+        Plain values by the column's name; what the hyperparameters lack is left out.
+    """
+    optimizer = params.get("optimizer", {"class_path": None, "init_args": {}})
+    events = params.get("num_signal", 0) + params.get("num_background", 0)
+    columns = {
+        "batch size": params.get("batch_size") or events or None,
+        "learning rate": optimizer["init_args"].get("lr"),
+        "width": params.get("hidden"),
+        "depth": params.get("depth"),
+        "data seed": params.get("seed"),
+        "optimizer": optimizer["class_path"] and optimizer["class_path"].rpartition(".")[2],
+        "engine": params.get("engine"),
+    }
+    return {name: value for name, value in columns.items() if value is not None}
+
+
+def regime(batch_size: int, events: int) -> str:
+    """What training with this batch size on so many events is called."""
+    return "batch learning" if batch_size >= events else "online learning" if batch_size == 1 else "mini-batch learning"

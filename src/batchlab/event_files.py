@@ -1,0 +1,115 @@
+"""Event files for TensorBoard, in which runs of all batch sizes line up: the x axis is the training events seen."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from torch.utils.tensorboard.summary import hparams, image
+
+from batchlab.block_loader import Block
+from batchlab.charts import DESCRIPTIONS, HPARAM_METRICS, hparam_columns
+from batchlab.loggers import ByTheClock
+
+
+class EventsSeen(Callback):
+    """Counts the training events that a run has seen, over all devices together."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self._steps = self._step_events = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The count."""
+        return {"events": self.events}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on counting."""
+        self.events = state_dict["events"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes note of the steps that lie behind a run which goes on."""
+        self._steps = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the events of a block or a batch."""
+        if isinstance(batch, Block):
+            self._step_events = batch.batch_size
+            self.events += len(batch.tensors[0])
+        else:
+            self._step_events = len(batch[0]) * trainer.world_size
+            self.events += self._step_events
+        self._steps = trainer.global_step
+
+    def after(self, step: int) -> int:
+        """The events seen after a step, counted from 0; one that has not been taken yet is taken for a full one."""
+        return self.events + max(step + 1 - self._steps, 0) * self._step_events
+
+
+class RunEvents(ByTheClock, TensorBoardLogger):
+    """Lightning's TensorBoardLogger, by the clock, over events seen, with a description of every chart.
+
+    Args:
+        folder: The run's: runs/NAME/version_N.
+        seen: Counts the events.
+        resume_events: Of a run that goes on, what it had seen: later points are taken back.
+    """
+
+    def __init__(self, folder: Path, seen: EventsSeen, resume_events: int | None = None) -> None:
+        purge = None if resume_events is None else resume_events + 1
+        runs, name, version = folder.parent.parent, folder.parent.name, folder.name
+        super().__init__(runs, name, version, purge is None, default_hp_metric=False, purge_step=purge)
+        self.seen = seen
+        self.is_new = purge is None
+        self._described: set[str] = set()
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Draws a point in each metric's chart."""
+        at = self.seen.events if step is None else self.seen.after(step)
+        for tag, value in metrics.items():
+            self._add(Summary(value=[Summary.Value(tag=tag, simple_value=float(value))]), at)
+
+    @rank_zero_only
+    def log_curve(self, tag: str, points: list[tuple[int, float]]) -> None:
+        """Draws points (events seen, value) in one chart."""
+        for at, value in points:
+            self._add(Summary(value=[Summary.Value(tag=tag, simple_value=value)]), at)
+
+    @rank_zero_only
+    def log_picture(self, tag: str, pixels: NDArray[np.uint8]) -> None:
+        """Adds a frame (height, width, 3) to the pictures of a tag."""
+        self._add(image(tag, pixels, dataformats="HWC"), self.seen.events)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Fills the run's row of the HPARAMS tab; its metrics are the last points of their charts."""
+        if self.is_new:
+            columns = hparam_columns(vars(params) if isinstance(params, Namespace) else params)
+            for summary in hparams(columns, dict.fromkeys(HPARAM_METRICS, 0.0)):
+                self._writer().add_summary(summary)
+
+    @rank_zero_only
+    def write(self) -> None:
+        """Writes what was logged; the settings are in config.yaml."""
+        self._started_writing()
+        self.experiment.flush()
+
+    def _add(self, summary: Summary, at: int) -> None:
+        (value,) = summary.value
+        if value.tag not in self._described:  # TensorBoard reads it from a chart's first point
+            self._described.add(value.tag)
+            description = DESCRIPTIONS.get(value.tag, "")
+            value.metadata.CopyFrom(SummaryMetadata(display_name=value.tag, summary_description=description))
+        self._writer().add_summary(summary, at)
+
+    def _writer(self) -> Any:
+        return self.experiment._get_file_writer()  # noqa: SLF001 - the public calls take no description
