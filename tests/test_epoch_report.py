@@ -82,9 +82,9 @@ def test_the_last_contour_is_not_drawn_twice(tmp_path):
 
 
 def test_an_early_stop_is_the_last_epoch_too(tmp_path):
-    stop = EarlyStopping("val/loss", patience=1, min_delta=1e9)
+    stop = EarlyStopping("val/loss", patience=2, min_delta=1e9)
     reader = fit(EpochReport(), tmp_path, [stop], max_epochs=9)
-    assert [image.step for image in reader.Images("decision/contour")] == [22]
+    assert [image.step for image in reader.Images("decision/contour")] == [11, 22, 33]
 
 
 @pytest.mark.slow
@@ -97,13 +97,13 @@ def test_contours_differ_as_the_model_learns(tmp_path):
 
 def test_the_events_alone_are_drawn_once(tmp_path):
     reader = fit(EpochReport(), tmp_path, max_epochs=2)
-    assert len(reader.Images("data/events")) == 1
+    assert len(reader.Images("decision/events")) == 1
 
 
 def test_figures_are_saved_as_png_where_asked(tmp_path):
     fit(EpochReport(save_png=True), tmp_path, max_epochs=1)
     names = sorted(path.name for path in tmp_path.rglob("*.png"))
-    assert names == ["data_events_step_11.png", "decision_contour_step_11.png"]
+    assert names == [f"decision_{name}_step_11.png" for name in ("contour", "events", "exact_posterior")]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ DESCRIPTIONS = {
     "time/epoch_sec": f"Seconds that the training of an epoch took, without validation and figures. {AXIS}",
     "decision/contour": "p(signal | x) that the network gives, with training events; one colour scale for all runs.",
     "decision/exact_posterior": "The exact p(signal | x): the answer that the network is after.",
-    "data/events": "The training events alone.",
+    "decision/events": "The training events alone.",
 }
 """One line a chart, as TensorBoard shows it behind its (i)."""
 
@@ -45,14 +45,13 @@ def hparam_columns(params: dict[str, Any]) -> dict[str, Any]:
     """
     optimizer = params.get("optimizer", {"class_path": None, "init_args": {}})
     events = params.get("num_signal", 0) + params.get("num_background", 0)
-    columns = {
+    columns = {  # TensorBoard shows five at first, in the alphabet's order
         "batch size": params.get("batch_size") or events or None,
         "learning rate": optimizer["init_args"].get("lr"),
         "width": params.get("hidden"),
         "depth": params.get("depth"),
         "data seed": params.get("seed"),
         "optimizer": optimizer["class_path"] and optimizer["class_path"].rpartition(".")[2],
-        "engine": params.get("engine"),
     }
     return {name: value for name, value in columns.items() if value is not None}
 

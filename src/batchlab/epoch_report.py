@@ -137,7 +137,7 @@ class EpochReport(Callback):
         if not self._drawn:
             self._draw(trainer, pl_module)
         x, t = _events(trainer)
-        self._show(trainer, "data/events", plots.events_figure(x, t, "Training events", self.figure_style))
+        self._show(trainer, "decision/events", plots.events_figure(x, t, "Training events", self.figure_style))
         exact = getattr(trainer.datamodule, "posterior", None)  # type: ignore[attr-defined] # set by Trainer.fit
         if exact is not None:
             figure = plots.contour_figure(exact(plots.mesh()), x, t, "The exact posterior", self.figure_style)

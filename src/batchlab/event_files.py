@@ -1,5 +1,6 @@
 """Event files for TensorBoard, in which runs of all batch sizes line up: the x axis is the training events seen."""
 
+import warnings
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from torch import Tensor, nn
 from torch.utils.tensorboard.summary import hparams, image
 
 from batchlab.block_loader import Block
@@ -73,10 +75,11 @@ class RunEvents(ByTheClock, TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Draws a point in each metric's chart."""
+        """Draws a point in each metric's chart; Lightning's "epoch" is left out, a straight line on this axis."""
         at = self.seen.events if step is None else self.seen.after(step)
         for tag, value in metrics.items():
-            self._add(Summary(value=[Summary.Value(tag=tag, simple_value=float(value))]), at)
+            if tag != "epoch":
+                self._add(Summary(value=[Summary.Value(tag=tag, simple_value=float(value))]), at)
 
     @rank_zero_only
     def log_curve(self, tag: str, points: list[tuple[int, float]]) -> None:
@@ -98,6 +101,14 @@ class RunEvents(ByTheClock, TensorBoardLogger):
                 self._writer().add_summary(summary)
 
     @rank_zero_only
+    def log_graph(self, model: nn.Module, input_array: Tensor | None = None) -> None:
+        """Draws the module, if it says what goes in (`example_input_array`)."""
+        if isinstance(model, LightningModule) and model.example_input_array is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # torch's add_graph calls what torch deprecates
+                super().log_graph(model, input_array)
+
+    @rank_zero_only
     def write(self) -> None:
         """Writes what was logged; the settings are in config.yaml."""
         self._started_writing()
@@ -108,7 +119,10 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         if value.tag not in self._described:  # TensorBoard reads it from a chart's first point
             self._described.add(value.tag)
             description = DESCRIPTIONS.get(value.tag, "")
-            value.metadata.CopyFrom(SummaryMetadata(display_name=value.tag, summary_description=description))
+            plugin = SummaryMetadata.PluginData(plugin_name="images" if value.HasField("image") else "scalars")
+            value.metadata.CopyFrom(
+                SummaryMetadata(display_name=value.tag, summary_description=description, plugin_data=plugin)
+            )
         self._writer().add_summary(summary, at)
 
     def _writer(self) -> Any:

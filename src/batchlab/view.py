@@ -13,7 +13,7 @@ from tensorboard import program
 from batchlab.errors import BadInputError
 
 FLAGS = ("--samples_per_plugin=images=1000,scalars=10000", "--reload_multifile=true", "--load_fast=false")
-"""All frames of a run, all points of a curve, runs that go on after a stop, and no word about an experimental loader."""
+"""All frames of a run, all points of a curve, runs that go on after a stop, no experimental loader."""
 
 
 def view(args: Sequence[str]) -> None:

@@ -1,0 +1,150 @@
+import io
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as PluginAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from batchlab.charts import DESCRIPTIONS, LAYOUT
+
+QUICK = ("--data.num_validation=200",)
+REGIMES = {"batch": "null", "online": "1", "minibatch": "10"}
+
+
+def read(name, reader=EventAccumulator):
+    events = reader(f"runs/{name}/version_0", size_guidance={"scalars": 0, "images": 0, "tensors": 0, "histograms": 0})
+    return events.Reload()
+
+
+@pytest.fixture
+def three_runs(batchlab):
+    """The notebook's regimes, for three epochs each."""
+    for name, size in REGIMES.items():
+        words = (f"--name={name}", f"--data.batch_size={size}", "--trainer.max_epochs=3")
+        assert batchlab("fit", *QUICK, *words) == 0
+    return [read(name) for name in REGIMES]
+
+
+@pytest.fixture
+def one_run(batchlab):
+    """A mini-batch run of five epochs."""
+    assert batchlab("fit", *QUICK, "--trainer.max_epochs=5") == 0
+    return read("minibatch")
+
+
+@pytest.mark.slow
+def test_the_x_axes_of_all_regimes_agree_since_they_count_events(three_runs):
+    for tag in ("train/loss", "train/last_batch_loss", "val/loss", "val/regret", "time/epoch_sec"):
+        for events in three_runs:
+            assert [point.step for point in events.Scalars(tag)] == [1100, 2200, 3300], tag
+    for events in three_runs:
+        assert [image.step for image in events.Images("decision/contour")] == [1100, 2200, 3300]
+
+
+@pytest.mark.slow
+def test_curves_within_the_epochs_have_two_hundred_points_a_run_or_one_a_step(three_runs):
+    curves = [events.Scalars("train/step_loss") for events in three_runs]
+    assert [len(curve) for curve in curves] == [3, 206, 206]
+    for curve in curves:
+        assert curve[-1].step > 3300 * (1 - 1 / 200)
+
+
+def test_points_within_an_epoch_average_to_its_mean(batchlab):
+    assert batchlab("fit", *QUICK, "--data.batch_size=11") == 0
+    events = read("minibatch")
+    points = [point.value for point in events.Scalars("train/step_loss")]
+    assert len(points) == 100
+    assert np.mean(points) == pytest.approx(events.Scalars("train/loss")[0].value, rel=1e-5)
+
+
+def test_every_chart_is_described(one_run):
+    events = read("minibatch", PluginAccumulator)
+    for tag, description in DESCRIPTIONS.items():
+        if tag != "val/pr_curve":
+            assert events.SummaryMetadata(tag).summary_description == description
+
+
+def test_frames_have_one_size_and_differ_as_the_boundary_moves(one_run):
+    frames = [imread(io.BytesIO(image.encoded_image_string)) for image in one_run.Images("decision/contour")]
+    assert [image.step for image in one_run.Images("decision/contour")] == [1100, 2200, 4400, 5500]
+    assert {frame.shape for frame in frames} == {(500, 600, 3)}
+    for before, after in pairwise(frames):
+        assert not np.array_equal(before, after)
+
+
+def test_the_right_answer_is_shown_once_a_run(one_run):
+    assert len(one_run.Images("decision/exact_posterior")) == 1
+    assert len(one_run.Images("decision/events")) == 1
+
+
+def test_the_row_of_settings_has_its_columns_and_metrics_and_no_junk(one_run):
+    events = read("minibatch", PluginAccumulator)
+    content = events.PluginTagToContent("hparams")
+    start = plugin_data_pb2.HParamsPluginData.FromString(content["_hparams_/session_start_info"]).session_start_info
+    values = {name: value.number_value or value.string_value for name, value in start.hparams.items()}
+    assert values == {
+        "batch size": 10, "learning rate": 0.01, "width": 64, "depth": 5, "data seed": "", "optimizer": "SGD",
+    }  # fmt: skip
+    experiment = plugin_data_pb2.HParamsPluginData.FromString(content["_hparams_/experiment"]).experiment
+    metrics = [metric.name.tag for metric in experiment.metric_infos]
+    assert metrics == ["val/regret", "val/auroc", "val/average_precision", "time/epoch_sec"]
+    assert "hp_metric" not in one_run.Tags()["scalars"]
+
+
+def test_charts_are_grouped_and_the_groups_name_charts_that_exist(one_run):
+    assert "custom_scalars__config__" in read("minibatch", PluginAccumulator).Tags()["tensors"]
+    named = {pattern for charts in LAYOUT.values() for _, patterns in charts.values() for pattern in patterns}
+    assert {pattern.removesuffix("$") for pattern in named} <= set(one_run.Tags()["scalars"])
+
+
+def test_a_run_says_in_words_and_as_a_config_what_it_is(one_run):
+    texts = {
+        tag: one_run.Tensors(tag)[0].tensor_proto.string_val[0].decode()
+        for tag in ("run/about/text_summary", "run/config/text_summary")
+    }
+    assert texts["run/about/text_summary"].startswith(
+        "**Mini-batch learning**: 1,100 training events in batches of 10, which makes 110 step(s) an epoch; 1 thread(s)"
+    )
+    assert "    seed_everything: 0\n" in texts["run/config/text_summary"]
+
+
+def test_there_are_a_graph_and_a_precision_recall_curve_at_the_end(one_run):
+    assert one_run.Tags()["graph"]
+    assert [curve.step for curve in one_run.Tensors("val/pr_curve")] == [5500]
+
+
+def test_a_run_without_validation_has_no_such_curve(batchlab):
+    assert batchlab("fit", "--trainer.limit_val_batches=0") == 0
+    assert "val/pr_curve" not in read("minibatch").Tags()["tensors"]
+
+
+@pytest.mark.parametrize("block_size", ["0", "1"])
+def test_histograms_are_drawn_on_request_alone(block_size, batchlab):
+    words = ("--trainer.max_epochs=2", f"--data.block_size={block_size}")
+    assert batchlab("fit", *QUICK, *words) == 0
+    assert not read("minibatch").Tags()["histograms"]
+    asked = "--trainer.callbacks+=batchlab.histograms.WeightHistograms"
+    assert batchlab("fit", *QUICK, *words, asked, "--name=asked") == 0
+    events = read("asked")
+    assert len(events.Tags()["histograms"]) == 24
+    assert [drawn.step for drawn in events.Histograms("gradients/network.0.weight")] == [1100, 2200]
+
+
+def test_histograms_change_no_result(batchlab):
+    for name, asked in (("one", []), ("two", ["--trainer.callbacks+=batchlab.histograms.WeightHistograms"])):
+        assert batchlab("fit", *QUICK, "--trainer.max_epochs=2", f"--name={name}", *asked) == 0
+    one, two = ([point.value for point in read(name).Scalars("train/last_batch_loss")] for name in ("one", "two"))
+    assert one == two
+
+
+def test_a_run_that_goes_on_has_one_row_of_settings_and_one_text(batchlab):
+    assert batchlab("fit", *QUICK) == 0
+    assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=3") == 0
+    events = read("minibatch")
+    assert [point.step for point in events.Scalars("val/loss")] == [1100, 2200, 3300]
+    assert len(events.Tensors("run/about/text_summary")) == 1
+    assert len(list(Path("runs/minibatch/version_0").glob("events*"))) == 2
