@@ -25,7 +25,7 @@ def view(args: Sequence[str]) -> None:
     Raises:
         BadInputError: If there is no such folder, or the port is taken.
     """
-    words = _parser().parse_args(args)
+    words = _parsed(args)
     if not Path(words.runs).is_dir():
         raise BadInputError(f"runs must be a folder that exists. Got {words.runs!r} instead: train something first.")
     port = [] if words.port is None else [f"--port={words.port}"]  # without it, the next free one from 6006
@@ -50,6 +50,16 @@ def _open(address: str) -> None:
         browser = webbrowser.get()
         if type(browser) is not webbrowser.GenericBrowser:  # that is one for the terminal, which it would take over
             browser.open(address)
+
+
+def _parsed(args: Sequence[str]) -> argparse.Namespace:
+    try:
+        words, unknown = _parser().parse_known_args(args)
+    except argparse.ArgumentError as error:
+        raise BadInputError(str(error)) from error
+    if unknown:
+        raise BadInputError(f"batchlab view takes a folder of runs and its options. Got {unknown[0]!r} instead.")
+    return words
 
 
 def _parser() -> argparse.ArgumentParser:

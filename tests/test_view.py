@@ -1,0 +1,203 @@
+"""batchlab view, looked at in a real browser."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+SCREENSHOTS = Path(os.environ.get("BATCHLAB_SCREENSHOTS", ROOT / "screenshots"))
+# No sandbox: CI runs as root. Nothing in the background, which would look for hosts that are not there.
+SWITCHES = """
+    headless=new no-sandbox disable-gpu no-first-run disable-background-networking disable-component-update disable-sync
+    window-size=1600,1200
+""".split()  # noqa: SIM905
+
+
+def start(*words):
+    """Starts batchlab view without a browser; returns the process and the first line that it prints."""
+    command = [sys.executable, "-m", "batchlab", "view", "--no-browser", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return process, process.stdout.readline()
+
+
+def address_in(line):
+    return re.search(r"http://\S+", line)[0]
+
+
+@pytest.fixture
+def served():
+    """Starts batchlab view; at the end, stops what was started."""
+    processes = []
+
+    def serve(*words):
+        process, line = start(*words)
+        processes.append(process)
+        return process, line
+
+    yield serve
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def runs():
+    """A folder of runs."""
+    folder = Path("runs")
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.slow
+def test_it_serves_this_machine_alone_and_says_so(served, runs):
+    _, line = served()
+    assert "only from this machine" in line
+    assert "127.0.0.1" in address_in(line)
+    assert urllib.request.urlopen(address_in(line)).status == 200  # noqa: S310 - it is the one printed
+
+
+@pytest.mark.slow
+def test_a_taken_port_is_passed_over(served, runs):
+    first, second = (address_in(served()[1]) for _ in range(2))
+    assert first != second
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly(number, served, runs):
+    process, _ = served()
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert rest == ""
+
+
+@pytest.mark.slow
+def test_a_port_that_was_asked_for_and_is_taken_is_refused(served, runs):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process, line = served(f"--port={port}")
+        assert process.wait(20) == 2
+    assert line.startswith("batchlab: error: ")
+    assert str(port) in line
+
+
+def test_a_folder_that_is_not_there_is_refused(batchlab, capsys):
+    assert batchlab("view", "nowhere") == 2
+    assert "runs must be a folder that exists. Got 'nowhere'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--prot=1"], ["--port=x"], ["a", "b"]], ids=" ".join)
+def test_options_that_are_wrong_are_refused(words, batchlab, capsys):
+    assert batchlab("view", *words) == 2
+    assert capsys.readouterr().err.startswith("batchlab: error: ")
+
+
+@pytest.fixture
+def browser():
+    """Debian's Chromium; without one the test is skipped, except in CI."""
+    if not (BROWSER and DRIVER):
+        assert "CI" not in os.environ, "chromium and chromium-driver must be installed in CI"
+        pytest.skip("needs chromium and chromedriver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for switch in SWITCHES:
+        options.add_argument(f"--{switch}")
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """One tab of TensorBoard."""
+
+    def __init__(self, browser, address, tab):
+        self.browser = browser
+        browser.get(f"{address}#{tab}")
+        browser.refresh()
+
+    def wait_for(self, *texts, seconds=60):
+        """Waits until the page shows all the texts."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            shown = self.browser.find_element("tag name", "body").text
+            if all(text in shown for text in texts):
+                return shown
+            time.sleep(0.3)
+        raise AssertionError(f"{[text for text in texts if text not in shown]} not in: {shown[:3000]}")
+
+    def elements(self, selector, wanted):
+        """A JavaScript expression of each `element` of the page that the selector finds, within shadow roots too."""
+        script = """
+            const found = [];
+            const look = (root) => {
+                for (const element of root.querySelectorAll('*')) {
+                    if (element.matches(arguments[0])) found.push(element);
+                    if (element.shadowRoot) look(element.shadowRoot);
+                }
+            };
+            look(document);
+            return found.map((element) => WANTED);
+        """
+        return self.browser.execute_script(script.replace("WANTED", wanted), selector)
+
+    def keep(self, name):
+        """A screenshot, as a product of the build."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        time.sleep(2)  # charts are drawn with a little animation
+        self.browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+
+@pytest.mark.slow
+def test_three_runs_are_seen_side_by_side_in_a_real_browser(served, browser, batchlab):
+    for name, size in (("batch", "null"), ("online", "1"), ("minibatch", "10")):
+        words = (f"--name={name}", f"--data.batch_size={size}", "--trainer.max_epochs=5")
+        assert batchlab("fit", *words) == 0
+    names = [f"{name}/version_0" for name in ("batch", "minibatch", "online")]
+    address = address_in(served()[1])
+
+    images = Page(browser, address, "images")
+    images.wait_for("decision/contour", *names)
+    image = "[element.tag, element.run, element.shadowRoot.querySelector('img')?.naturalWidth]"
+    cards = images.elements("tf-image-loader", image)
+    assert [card for card in cards if card[0] == "decision/contour"] == [
+        ["decision/contour", run, 600] for run in names
+    ]
+    images.keep("images")
+
+    table = Page(browser, address, "hparams")
+    shown = table.wait_for("batch size", "learning rate", "val/regret", *names)
+    for size in ("1100.0", "10.000", "1.0000"):
+        assert size in shown
+    table.keep("hparams")
+
+    series = Page(browser, address, "timeseries")
+    series.wait_for("/contour", *names)
+    series.keep("first_view")
+    browser.find_element("css selector", "metrics-tag-filter input").send_keys("train/loss")
+    series.wait_for("Smoothed", *names)
+    (card,) = series.elements("scalar-card", "element.innerText")
+    for run in names:  # the table below the chart has a row for each: smoothed value, value, events seen
+        assert re.search(rf"{run}\s+0\.\d+\s+0\.\d+\s+5,500", card)
+    series.keep("timeseries")
+
+    grouped = Page(browser, address, "custom_scalars")
+    grouped.wait_for("quality", "regret", *names)
+    grouped.keep("custom_scalars")
+    about = Page(browser, address, "text")
+    about.wait_for("Online learning: 1,100 training events in batches of 1")
+    about.keep("text")
