@@ -1,0 +1,64 @@
+"""What TensorBoard costs a mini-batch epoch: with all loggers against none, and a contour's own time.
+
+python benchmarks/tensorboard_cost.py [ROUNDS]     (default: 8)
+
+Epochs from start to start, validation of 11,000 events included; the cases take turns.
+"""
+
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from statistics import median, quantiles
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from batchlab.cli import main as batchlab
+
+EPOCHS = 40
+NEVER = "--epoch_report.figure_every_n_epochs=1000000"
+CASES = {
+    "no loggers": ["--trainer.logger=false", NEVER],
+    "all loggers": [NEVER],
+    "all loggers, a contour an epoch": ["--epoch_report.figure_every_n_epochs=1"],
+}
+
+
+class Clock(Callback):
+    """Notes when epochs start."""
+
+    starts: list[float] = []  # noqa: RUF012 - LightningCLI makes the object, and nobody else sees it
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.starts.append(time.perf_counter())
+
+
+def epoch_seconds(options: list[str]) -> float:
+    Clock.starts.clear()
+    with tempfile.TemporaryDirectory() as folder:
+        sys.argv = [
+            "batchlab", "fit", f"--trainer.max_epochs={EPOCHS}", f"--trainer.default_root_dir={folder}",
+            f"--epoch_report.print_every_n_epochs={EPOCHS}", "--trainer.callbacks+=tensorboard_cost.Clock", *options,
+        ]  # fmt: skip
+        if batchlab():
+            raise SystemExit("batchlab refused its arguments")
+    return median(end - start for start, end in pairwise(Clock.starts[1:]))
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if sys.argv[1:] else 8
+    seconds = {name: [] for name in CASES}
+    for _ in range(rounds):
+        for name, options in CASES.items():
+            seconds[name].append(epoch_seconds(options))
+    bare, logged, drawn = seconds.values()
+    low, middle, high = quantiles([b / a for a, b in zip(bare, logged, strict=True)])
+    print(f"\nan epoch with all loggers, over one with none: {middle:.3f} [{low:.3f}, {high:.3f}]")
+    low, middle, high = quantiles([(b - a) * 1e3 for a, b in zip(logged, drawn, strict=True)])
+    print(f"a contour: {middle:.1f} [{low:.1f}, {high:.1f}] ms; an epoch without loggers: {median(bare) * 1e3:.1f} ms")
+
+
+if __name__ == "__main__":
+    from tensorboard_cost import main as same_module_as_the_callbacks
+
+    same_module_as_the_callbacks()
