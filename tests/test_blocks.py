@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from batchlab import block_loader
 from batchlab.block_loader import BlockLoader
-from batchlab.block_training import BlockTraining, refuse_what_needs_single_steps, take_steps, take_steps_together
+from batchlab.block_refusals import refuse_what_needs_single_steps
+from batchlab.block_training import BlockTraining, take_steps, take_steps_together
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS = 110
