@@ -117,6 +117,12 @@ def test_there_are_a_graph_and_a_precision_recall_curve_at_the_end(one_run):
     assert [curve.step for curve in one_run.Tensors("val/pr_curve")] == [5500]
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+def test_every_precision_is_drawn(precision, batchlab):
+    assert batchlab("fit", *QUICK, f"--trainer.precision={precision}") == 0
+    assert "val/pr_curve" in read("minibatch").Tags()["tensors"]
+
+
 def test_a_run_without_validation_has_no_such_curve(batchlab):
     assert batchlab("fit", "--trainer.limit_val_batches=0") == 0
     assert "val/pr_curve" not in read("minibatch").Tags()["tensors"]

@@ -56,8 +56,9 @@ def _new(trainer: Trainer) -> list[RunEvents]:
 def _predictions(module: LightningModule, loader: Any) -> tuple[Tensor, Tensor]:
     was_training = module.training
     module.eval()
+    like = next(module.parameters())
     with torch.no_grad():
-        pairs = [(batch[1], module.predict_step([part.to(module.device) for part in batch], 0)) for batch in loader]
+        pairs = [(batch[1], module.predict_step([part.to(like) for part in batch], 0)) for batch in loader]
     module.train(was_training)
-    t, probabilities = (torch.cat(column).cpu() for column in zip(*pairs, strict=True))
+    t, probabilities = (torch.cat(column).cpu().float() for column in zip(*pairs, strict=True))
     return t, probabilities

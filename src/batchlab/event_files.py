@@ -103,10 +103,10 @@ class RunEvents(ByTheClock, TensorBoardLogger):
     @rank_zero_only
     def log_graph(self, model: nn.Module, input_array: Tensor | None = None) -> None:
         """Draws the module, if it says what goes in (`example_input_array`)."""
-        if isinstance(model, LightningModule) and model.example_input_array is not None:
+        if isinstance(model, LightningModule) and isinstance(model.example_input_array, Tensor):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # torch's add_graph calls what torch deprecates
-                super().log_graph(model, input_array)
+                super().log_graph(model, model.example_input_array.to(next(model.parameters())))
 
     @rank_zero_only
     def write(self) -> None:
