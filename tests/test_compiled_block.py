@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from batchlab.compiled.block import CompiledBlock, unsupported
-from batchlab.compiled.operations import UnsupportedError
+from batchlab.compiled.operations import UnsupportedError, literal
 
 LOSS_TOLERANCE = 5e-6  # relative
 WEIGHT_TOLERANCE = 1e-6
@@ -369,3 +369,11 @@ def test_a_refused_model_is_left_as_it_was() -> None:
         compiled(model, plain_sgd(model), lambda m, x, t: m(x), 10)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.1, "0.1f"), (float("inf"), "INFINITY"), (-float("inf"), "(-INFINITY)"), (float("nan"), "NAN")],
+)
+def test_numbers_are_written_as_cpp_reads_them(value: float, text: str) -> None:
+    assert literal(value) == text

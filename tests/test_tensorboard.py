@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from batchlab.charts import DESCRIPTIONS, LAYOUT
+from batchlab.loggers import RunTable
 
 QUICK = ("--data.num_validation=200",)
 REGIMES = {"batch": "null", "online": "1", "minibatch": "10"}
@@ -138,6 +139,17 @@ def test_histograms_are_drawn_on_request_alone(block_size, batchlab):
     events = read("asked")
     assert len(events.Tags()["histograms"]) == 24
     assert [drawn.step for drawn in events.Histograms("gradients/network.0.weight")] == [1100, 2200]
+
+
+def test_histograms_can_be_fewer(batchlab):
+    asked = ("--trainer.callbacks+=batchlab.histograms.WeightHistograms", "--trainer.callbacks.every_n_epochs=2")
+    assert batchlab("fit", *QUICK, "--trainer.max_epochs=3", *asked) == 0
+    assert [drawn.step for drawn in read("minibatch").Histograms("weights/network.0.weight")] == [2200]
+
+
+def test_the_table_knows_its_run(tmp_path):
+    table = RunTable(tmp_path / "mine" / "version_3" / "metrics.csv")
+    assert (table.name, table.version, table.log_dir) == ("mine", "version_3", str(tmp_path / "mine" / "version_3"))
 
 
 def test_histograms_change_no_result(batchlab):

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+import webbrowser
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+from batchlab.view import _open
 
 BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 SCREENSHOTS = Path(os.environ.get("BATCHLAB_SCREENSHOTS", ROOT / "screenshots"))
@@ -106,6 +109,26 @@ def test_options_that_are_wrong_are_refused(words, batchlab, capsys):
 
 
 @pytest.fixture
+def opened(monkeypatch):
+    """The addresses that a browser of one's own was told to open."""
+    addresses = []
+
+    class Recorder(webbrowser.BaseBrowser):
+        def open(self, url, new=0, autoraise=True):
+            addresses.append(url)
+            return True
+
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
+    webbrowser.register("recorder", None, Recorder("recorder"), preferred=True)
+    return addresses
+
+
+def test_a_browser_is_opened_where_there_is_one(opened):
+    _open("http://127.0.0.1:6006/")
+    assert opened == ["http://127.0.0.1:6006/"]
+
+
+@pytest.fixture
 def browser():
     """Debian's Chromium; without one the test is skipped, except in `.ci/run`."""
     if not (BROWSER and DRIVER):
@@ -127,8 +150,8 @@ class Page:
 
     def __init__(self, browser, address, tab):
         self.browser = browser
+        browser.get("about:blank")  # another tab of the same page would not be loaded anew
         browser.get(f"{address}#{tab}")
-        browser.refresh()
 
     def wait_for(self, *texts, seconds=60):
         """Waits until the page shows all the texts."""

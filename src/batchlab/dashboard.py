@@ -33,7 +33,7 @@ class Dashboard(Callback):
         if not loggers or not trainer.is_global_zero or not trainer.val_dataloaders:
             return
         t, probabilities = _predictions(pl_module, trainer.val_dataloaders)
-        for logger in loggers:
+        for logger in loggers if torch.isfinite(probabilities).all() else []:  # on_nan=ignore may have trained on
             logger.experiment.add_pr_curve("val/pr_curve", t, probabilities, logger.seen.events)
 
 

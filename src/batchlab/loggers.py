@@ -7,6 +7,7 @@ the end; and a run that goes on from a checkpoint takes back what was logged aft
 import csv
 import io
 import time
+from abc import abstractmethod
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,9 @@ class ByTheClock(Logger):
         if time.monotonic() - self._written > SECONDS_BETWEEN:
             self.write()
 
+    @abstractmethod
     def write(self) -> None:
         """Writes what was logged."""
-        self._started_writing()
-        super().save()
 
     def _started_writing(self) -> None:
         self._written = time.monotonic()

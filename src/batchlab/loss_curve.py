@@ -45,8 +45,6 @@ class LossCurve(Callback):
     ) -> None:
         """Adds a block's losses, and logs the stretches that they fill."""
         loggers = [logger for logger in trainer.loggers if isinstance(logger, RunEvents)]
-        if not loggers:
-            return
         losses = outputs.get("losses", outputs["loss"].view(1)).detach().double().numpy(force=True)
         points = self._points(losses, _rows(batch, trainer.world_size))
         for logger in loggers:
