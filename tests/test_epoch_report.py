@@ -9,8 +9,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from batchlab.data import ToyDataModule
-from batchlab.epoch_report import EpochReport, Stopwatch, mesh_probabilities
+from batchlab.epoch_report import EpochReport, Stopwatch
 from batchlab.model import BinaryClassifier
+from batchlab.probabilities import mesh_probabilities
 
 
 def fit(report, folder, callbacks=(), model=None, **settings):

@@ -23,7 +23,7 @@ SCREENSHOTS = Path(os.environ.get("BATCHLAB_SCREENSHOTS", ROOT / "screenshots"))
 SWITCHES = """
     headless=new no-sandbox disable-gpu no-first-run disable-background-networking disable-component-update disable-sync
     window-size=1600,1200
-""".split()  # noqa: SIM905
+""".split()  # noqa: SIM905 - one switch a line is less readable
 
 
 def start(*words):

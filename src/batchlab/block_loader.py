@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -35,6 +36,13 @@ class Block(NamedTuple):
     def steps(self) -> int:
         """K, the number of batches."""
         return math.ceil(len(self.tensors[0]) / self.batch_size)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of each batch, shape (K,)."""
+        rows = np.full(self.steps, self.batch_size)
+        rows[-1] = len(self.tensors[0]) - rows[:-1].sum()
+        return rows
 
     def batches(self) -> Iterator[Batch]:
         """The batches in order, as views."""
@@ -84,7 +92,7 @@ class BlockLoader:
         self.dataset, self.batch_size, self.trainer = dataset, batch_size, trainer
         self.block_size, self.shuffle, self.seed = block_size, shuffle, seed
         self._workers = {"num_workers": num_workers, "pin_memory": pin_memory}
-        self.rows = len(dataset)  # type: ignore[arg-type]
+        self.rows = len(dataset)  # type: ignore[arg-type] # torch's Dataset leaves __len__ to its subclasses
         self._epoch = self._position = self._start = 0
         self._pace = 1  # steps a block may have: the first block is the measurement
         # Lightning looks for `batch_sampler.sampler.set_epoch`. (Under the name `sampler` it would also look for
@@ -129,6 +137,7 @@ class BlockLoader:
     def _fetch(self, cuts: Iterator[slice | Tensor]) -> Iterable[Batch]:
         # A DataLoader costs a tenth of a millisecond an epoch, so it is here only when it has something to do.
         if any(self._workers.values()):
+            # The keywords are typed apart; and a sampler of slices is one, if not by torch's annotation.
             return DataLoader(self.dataset, sampler=cuts, batch_size=None, **self._workers)  # type: ignore[arg-type]
         return map(self.dataset.__getitem__, cuts)
 
@@ -147,6 +156,7 @@ class BlockLoader:
 
     def _order(self) -> Tensor | None:
         # As Lightning does with a DataLoader: to overfit is to see the same batches every epoch.
+        # Lightning sets the attribute in a connector, where type checkers don't look.
         if not self.shuffle or self.trainer.overfit_batches > 0:  # type: ignore[attr-defined]
             return None
         seed = np.random.SeedSequence(self.seed, spawn_key=(self._epoch,))
@@ -162,7 +172,7 @@ class _EpochListener:
 
 def callbacks_of(trainer: Trainer) -> list[Callback]:
     """`trainer.callbacks`, which is public but set where type checkers don't see it."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set in a connector
     return callbacks
 
 
@@ -197,7 +207,7 @@ def _due_for(callback: Callback, trainer: Trainer, steps: int) -> list[tuple[int
         return [(callback._every_n_train_steps, steps)]  # noqa: SLF001 - it has no public name
     if isinstance(callback, LearningRateMonitor) and callback.logging_interval != "epoch":
         # It looks when the step starts whose end is a log point, so that step is a block of its own.
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined] # set in a connector
         return [(every, steps), (every, steps + 1)]
     return []
 
@@ -213,6 +223,6 @@ def count_steps(trainer: Trainer, more: int) -> None:
     epoch_loop = fit_loop.epoch_loop
     epoch_loop.batch_progress.increment_by(more)
     epoch_loop.automatic_optimization.optim_progress.optimizer.step.increment_by(more)
-    epoch_loop._batches_that_stepped += more  # noqa: SLF001
-    if fit_loop._data_fetcher is not None:  # noqa: SLF001
-        fit_loop._data_fetcher.fetched += more  # noqa: SLF001
+    epoch_loop._batches_that_stepped += more  # noqa: SLF001 - no public name, as said above
+    if fit_loop._data_fetcher is not None:  # noqa: SLF001 - likewise
+        fit_loop._data_fetcher.fetched += more  # noqa: SLF001 - likewise

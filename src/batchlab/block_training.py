@@ -147,12 +147,9 @@ class BlockTraining(LightningModule):
         return torch.cat(losses)
 
     def _add_to_mean(self, losses: Tensor, block: Block) -> None:
-        rows = np.full(len(losses), block.batch_size)
-        rows[-1] = len(block.tensors[0]) - rows[:-1].sum()
         # One after another in double precision, so that the mean does not depend on where blocks were cut.
-        self._loss_sum = float(
-            np.cumsum(np.append(float(self._loss_sum), losses.double().numpy(force=True) * rows))[-1]
-        )
+        weighted = losses.double().numpy(force=True) * block.rows
+        self._loss_sum = float(np.cumsum(np.append(float(self._loss_sum), weighted))[-1])
         self._loss_rows += len(block.tensors[0])
 
 
@@ -181,7 +178,7 @@ def is_plain_sgd(optimizer: Optimizer) -> bool:
         return False
     (group,) = optimizer.param_groups
     extras = any(group[key] for key in ("momentum", "weight_decay", "maximize", "differentiable", "fused"))
-    # A scheduler replaces `step` on the object, to see that it is called.
+    # A scheduler replaces `step` on the object, to see that it is called. Hooks have no public name to be read by.
     hooks = "step" in vars(optimizer) or optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks  # noqa: SLF001
     return not (extras or hooks or isinstance(group["lr"], Tensor)) and all(p.requires_grad for p in group["params"])
 

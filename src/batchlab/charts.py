@@ -8,7 +8,7 @@ DESCRIPTIONS = {
     "train/loss": f"Mean binary cross-entropy of an epoch's batches, in nats, each before its update. {AXIS}",
     "train/step_loss": f"Mean loss of the steps since the previous point, in nats: at most 200 points a run. {AXIS}",
     "train/last_batch_loss": f"Loss of an epoch's last batch before its update, in nats: the printed one. {AXIS}",
-    "val/loss": f"Binary cross-entropy of the validation events, in nats. No classifier gets below 0.168. {AXIS}",
+    "val/loss": f"Binary cross-entropy of the validation events, in nats; for the default ones 0.168 at best. {AXIS}",
     "val/regret": f"How far the expected loss lies above that of the exact posterior, in nats; 0 is perfect. {AXIS}",
     "val/auroc": f"Area under the ROC curve of the validation events, from 0.5 (guessing) to 1. {AXIS}",
     "val/average_precision": f"Area under the precision-recall curve of the validation events. {AXIS}",

@@ -102,7 +102,7 @@ def _fit(cli: BatchlabCLI) -> None:
     try:
         with in_words(cli.run_folder):
             if cli.run_folder is not None:
-                rank_zero_only(write_whole)(cli.run_folder / "config.yaml", cli.yaml().encode())
+                rank_zero_only(write_whole)(cli.run_folder / "config.yaml", cli.yaml.encode())
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
     except BadInputError:
         cli.discard_run_folder()

@@ -14,10 +14,10 @@ import torch
 from batchlab import plots
 from batchlab.checkpoint import load_settings
 from batchlab.commands import run, settings
-from batchlab.epoch_report import mesh_probabilities
 from batchlab.errors import BadInputError, RunError
 from batchlab.files import write_figure, write_whole
 from batchlab.model import BinaryClassifier
+from batchlab.probabilities import mesh_probabilities
 from batchlab.run_folder import create_run_folder
 from batchlab.toy import posterior
 

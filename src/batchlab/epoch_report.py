@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
@@ -14,6 +13,7 @@ from batchlab import plots
 from batchlab.checks import at_least
 from batchlab.event_files import RunEvents
 from batchlab.files import write_figure
+from batchlab.probabilities import mesh_probabilities
 
 DRAWN_EVENTS = 2000
 """At most so many events are drawn: more of them would hide the contour below."""
@@ -168,23 +168,6 @@ class EpochReport(Callback):
         if self.save_png and trainer.log_dir and trainer.is_global_zero:
             name = f"{tag.replace('/', '_')}_step_{trainer.global_step}.png"
             write_figure(Path(trainer.log_dir) / "figures" / name, figure)
-
-
-def mesh_probabilities(module: LightningModule) -> plots.Array:
-    """The module's probabilities at the points of `plots.mesh()`, in eval mode, which is undone afterwards.
-
-    Args:
-        module: Its `predict_step` takes a batch whose first tensor is x (n, 2) and returns probabilities (n, 1).
-    """
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    points = torch.from_numpy(plots.mesh()).to(next(module.parameters()))
-    with torch.no_grad():
-        probabilities: Tensor = module.predict_step((points,), 0)
-    for part, mode in modes.items():
-        part.training = mode
-    array: plots.Array = probabilities.double().cpu().numpy()
-    return array
 
 
 def _events(trainer: Trainer) -> tuple[plots.Array, plots.Array]:

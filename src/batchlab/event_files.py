@@ -11,9 +11,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
-from torch.utils.tensorboard.summary import hparams, image
+from torch.utils.tensorboard.summary import hparams, image, pr_curve
 
 from batchlab.block_loader import Block
 from batchlab.charts import DESCRIPTIONS, HPARAM_METRICS, hparam_columns
@@ -25,6 +25,7 @@ class EventsSeen(Callback):
 
     def __init__(self) -> None:
         self.events = 0
+        self.latest = np.zeros(0, dtype=np.int64)  # events of each step of the latest block or batch
         self._steps = self._step_events = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -44,11 +45,11 @@ class EventsSeen(Callback):
     ) -> None:
         """Counts the events of a block or a batch."""
         if isinstance(batch, Block):
-            self._step_events = batch.batch_size
-            self.events += len(batch.tensors[0])
+            self._step_events, self.latest = batch.batch_size, batch.rows
         else:
             self._step_events = len(batch[0]) * trainer.world_size
-            self.events += self._step_events
+            self.latest = np.array([self._step_events])
+        self.events += int(self.latest.sum())
         self._steps = trainer.global_step
 
     def after(self, step: int) -> int:
@@ -79,7 +80,7 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         at = self.seen.events if step is None else self.seen.after(step)
         for tag, value in metrics.items():
             if tag != "epoch":
-                self._add(Summary(value=[Summary.Value(tag=tag, simple_value=float(value))]), at)
+                self.log_curve(tag, [(at, float(value))])
 
     @rank_zero_only
     def log_curve(self, tag: str, points: list[tuple[int, float]]) -> None:
@@ -91,6 +92,11 @@ class RunEvents(ByTheClock, TensorBoardLogger):
     def log_picture(self, tag: str, pixels: NDArray[np.uint8]) -> None:
         """Adds a frame (height, width, 3) to the pictures of a tag."""
         self._add(image(tag, pixels, dataformats="HWC"), self.seen.events)
+
+    @rank_zero_only
+    def log_pr_curve(self, tag: str, t: Tensor, probabilities: Tensor) -> None:
+        """Draws the precision-recall curve of labels (n, 1) and probabilities (n, 1)."""
+        self._add(pr_curve(tag, t.numpy(), probabilities.numpy()), self.seen.events)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -118,11 +124,10 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         (value,) = summary.value
         if value.tag not in self._described:  # TensorBoard reads it from a chart's first point
             self._described.add(value.tag)
-            description = DESCRIPTIONS.get(value.tag, "")
-            plugin = SummaryMetadata.PluginData(plugin_name="images" if value.HasField("image") else "scalars")
-            value.metadata.CopyFrom(
-                SummaryMetadata(display_name=value.tag, summary_description=description, plugin_data=plugin)
-            )
+            value.metadata.display_name = value.tag
+            value.metadata.summary_description = DESCRIPTIONS.get(value.tag, "")
+            if not value.metadata.plugin_data.plugin_name:  # torch names it for the newer kinds of charts alone
+                value.metadata.plugin_data.plugin_name = "images" if value.HasField("image") else "scalars"
         self._writer().add_summary(summary, at)
 
     def _writer(self) -> Any:

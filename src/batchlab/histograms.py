@@ -15,7 +15,8 @@ class WeightHistograms(Callback):
     """Draws how the weights and the last batch's gradients are distributed.
 
     Off unless asked for by `--trainer.callbacks+=batchlab.histograms.WeightHistograms`: a drawing of the default
-    network takes about as long as thirty of its training steps, and 12 kB of the event file.
+    network takes nearly as long as a mini-batch epoch (31 ms beside 40 ms, one thread of an AMD EPYC), and 180 kB of
+    the event file.
 
     Args:
         every_n_epochs: Epochs from one drawing to the next.

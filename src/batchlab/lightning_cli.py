@@ -4,6 +4,7 @@ import os
 import sys
 from argparse import ArgumentError
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +166,12 @@ class BatchlabCLI(LightningCLI):
         config = self.config_init.trainer
         if config.logger in (None, True):
             config.logger = run_loggers(folder, Path(self.config.ckpt_path) if self.run_to_continue else None)
-            config.callbacks = [*tensorboard_callbacks(config.logger, self.yaml()), *config.callbacks]
+            config.callbacks = [*tensorboard_callbacks(config.logger, self.yaml), *config.callbacks]
         config.default_root_dir = folder
         if config.enable_checkpointing is not False:
-            config.callbacks += checkpoint_callbacks(folder, self.yaml(), validated=config.limit_val_batches != 0)
+            config.callbacks += checkpoint_callbacks(folder, self.yaml, validated=config.limit_val_batches != 0)
 
+    @cached_property
     def yaml(self) -> str:
         """The run's config; as it is to repeat the run, it does not start from a checkpoint."""
         config = self.config.clone(with_meta=False)

@@ -1,18 +1,18 @@
 """LossCurve: how the loss falls within the epochs, at a cost that does not grow with the run."""
 
+import math
 from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from batchlab.block_loader import Block
 from batchlab.event_files import RunEvents
 
 Array = NDArray[np.float64]
 
 POINTS = 200
-"""Points a run, at most, if it says how long it will be."""
+"""Points a run, at most; of a run without an end, as many again whenever it has become four times as long."""
 
 
 class LossCurve(Callback):
@@ -20,10 +20,14 @@ class LossCurve(Callback):
 
     A stretch is a number of events, so that runs of all batch sizes have their points at the same places; one that is
     shorter than a batch is the batch.
+
+    Args:
+        logger: Draws the points, and knows the events seen.
     """
 
-    def __init__(self) -> None:
-        self._state = {"events": 0, "stretch": 0, "sum": 0.0, "rows": 0}
+    def __init__(self, logger: RunEvents) -> None:
+        self._logger = logger
+        self._state = {"stretch": 0, "sum": 0.0, "rows": 0}
 
     def state_dict(self) -> dict[str, Any]:
         """The stretch that is not over."""
@@ -38,21 +42,23 @@ class LossCurve(Callback):
         loader: Any = trainer.train_dataloader
         if not self._state["stretch"]:
             events = max(trainer.max_epochs or 1, 1) * len(loader.dataset)
-            self._state["stretch"] = max(events // POINTS, 1)
+            self._state["stretch"] = max(math.ceil(events / POINTS), 1)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Doubles the stretch where a run goes on for longer than it said, or did not say."""
+        while self._logger.seen.events // self._state["stretch"] >= POINTS:
+            self._state["stretch"] *= 2
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Adds a block's losses, and logs the stretches that they fill."""
-        loggers = [logger for logger in trainer.loggers if isinstance(logger, RunEvents)]
         losses = outputs.get("losses", outputs["loss"].view(1)).detach().double().numpy(force=True)
-        points = self._points(losses, _rows(batch, trainer.world_size))
-        for logger in loggers:
-            logger.log_curve("train/step_loss", points)
+        self._logger.log_curve("train/step_loss", self._points(losses))
 
-    def _points(self, losses: Array, rows: NDArray[np.int64]) -> list[tuple[int, float]]:
-        state = self._state
-        seen = state["events"] + np.cumsum(rows)
+    def _points(self, losses: Array) -> list[tuple[int, float]]:
+        state, rows = self._state, self._logger.seen.latest
+        seen = self._logger.seen.events - rows.sum() + np.cumsum(rows)
         ends = np.flatnonzero(seen // state["stretch"] > (seen - rows) // state["stretch"]) + 1
         points = []
         for first, end in zip([0, *ends], [*ends, len(losses)], strict=True):
@@ -63,14 +69,4 @@ class LossCurve(Callback):
             if end in ends and end > first:
                 points.append((int(seen[end - 1]), state["sum"] / state["rows"]))
                 state["sum"], state["rows"] = 0.0, 0
-        state["events"] = int(seen[-1])
         return points
-
-
-def _rows(batch: Any, devices: int) -> NDArray[np.int64]:
-    """The events of each step."""
-    if not isinstance(batch, Block):
-        return np.array([len(batch[0]) * devices])
-    rows = np.full(batch.steps, batch.batch_size)
-    rows[-1] = len(batch.tensors[0]) - rows[:-1].sum()
-    return rows

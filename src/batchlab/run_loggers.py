@@ -36,4 +36,4 @@ def tensorboard_callbacks(loggers: Sequence[Logger], config: str) -> Iterator[Ca
     """
     for logger in loggers:
         if isinstance(logger, RunEvents):
-            yield from (logger.seen, LossCurve(), Dashboard(config))
+            yield from (logger.seen, LossCurve(logger), Dashboard(logger, config))

@@ -33,7 +33,7 @@ NAMES = """
 ODD = """
     0 1 2 -1 0.5 1e-3 nan .nan inf -.inf null true false [] {} [1,2] [[]] {a:1} 1e400 1000000000000000000 00:00:00:01
     ' " % !!python/object/apply:os.mkdir['harm'] ${oc.env:HOME} {class_path:os.system}
-""".split()  # noqa: SIM905
+""".split()  # noqa: SIM905 - likewise
 VALUES = st.one_of(
     st.sampled_from(
         [*ODD, "", "{a: 1}", "{class_path: os.system}", "!!python/object/apply:os.mkdir ['harm']", "a" * 300]

@@ -40,7 +40,7 @@ def _of_optimizer(optimizer: Optimizer, parameters: list[nn.Parameter]) -> Itera
     yield from (f"the optimizer's {f} is set" for f in ("maximize", "amsgrad", "differentiable") if group.get(f))
     if isinstance(group["lr"], Tensor):
         yield "the learning rate is a tensor, not a number"
-    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:  # noqa: SLF001
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:  # noqa: SLF001 - no public name
         yield "the optimizer has step hooks"
 
 
