@@ -508,6 +508,24 @@ def test_block_size_one_trains_where_blocks_are_refused(tmp_path, options):
     assert trainer.global_step > 0
 
 
+@pytest.mark.parametrize("block_size", [0, 1])
+def test_the_hooks_around_a_single_step_run_without_blocks_only(tmp_path, block_size):
+    seen = []
+
+    class Hooks(Callback):
+        def on_before_zero_grad(self, *args):
+            seen.append("zero_grad")
+
+        def on_after_backward(self, *args):
+            seen.append("backward")
+
+        def on_before_optimizer_step(self, *args):
+            seen.append("step")
+
+    fit(tmp_path, data=Data(block_size=block_size), callbacks=[Hooks()], max_epochs=1)
+    assert seen == (["zero_grad", "backward", "step"] * 11 if block_size == 1 else [])
+
+
 def test_the_progress_bar_counts_steps(tmp_path):
     seen = []
 

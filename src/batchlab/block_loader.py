@@ -7,6 +7,7 @@ blocks. What is left is to end a block wherever something is due, which `steps_u
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,10 +40,8 @@ class Block(NamedTuple):
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Rows of each batch, shape (K,)."""
-        rows = np.full(self.steps, self.batch_size)
-        rows[-1] = len(self.tensors[0]) - rows[:-1].sum()
-        return rows
+        """Rows of each batch, shape (K,), not to be written to."""
+        return _rows(len(self.tensors[0]), self.batch_size)
 
     def batches(self) -> Iterator[Batch]:
         """The batches in order, as views."""
@@ -52,6 +51,14 @@ class Block(NamedTuple):
         """The block that holds batches `start` to `stop` of this one, as views."""
         rows = slice(start * self.batch_size, stop * self.batch_size)
         return Block(tuple(tensor[rows] for tensor in self.tensors), self.batch_size)
+
+
+@lru_cache(maxsize=16)  # several readers ask a block, and most blocks are alike
+def _rows(total: int, batch_size: int) -> NDArray[np.int64]:
+    rows = np.full(math.ceil(total / batch_size), batch_size)
+    rows[-1] = total - rows[:-1].sum()
+    rows.flags.writeable = False
+    return rows
 
 
 class BlockLoader:

@@ -11,9 +11,10 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import reduce
+from operator import add
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
@@ -68,17 +69,11 @@ class BlockTraining(LightningModule):
             self._loss_sum = self._loss_sum + loss.detach().double() * len(batch[0])
             self._loss_rows += len(batch[0])
             return loss
-        refuse_what_needs_single_steps(self)
         start = time.perf_counter()
         losses = self._take_scheduled_steps(batch, first=batch_idx + 1 - batch.steps)
         self._add_to_mean(losses, batch)
         self._loader().adapt(batch.steps, time.perf_counter() - start)
         return {"loss": losses[-1], "losses": losses}
-
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Lightning's backward pass, which a block, whose losses are detached, has behind it."""
-        if loss.requires_grad:
-            super().backward(loss, *args, **kwargs)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Lightning's step, which for a block is no more than the call of `training_step`."""
@@ -90,14 +85,14 @@ class BlockTraining(LightningModule):
         with strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext():
             optimizer_closure()
 
-    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
-        """Lightning's clearing of gradients, which every step of a block has done."""
-        if not self._in_blocks():
-            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+    def on_train_start(self) -> None:
+        """Make ready, also for a run that is resumed in the middle of an epoch, whose start Lightning leaves out."""
+        self._make_ready()
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's mean; Lightning leaves this out where a run is resumed in the middle of an epoch."""
+        """Start the epoch's mean, and make ready once more: callbacks may have changed what is set."""
         self._loss_sum, self._loss_rows = 0.0, 0
+        self._make_ready()
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean loss, once, so that a block has nothing to log.
@@ -116,6 +111,14 @@ class BlockTraining(LightningModule):
         """Go on with the sums of `on_save_checkpoint`."""
         sums = checkpoint.get("block_training", {"loss_sum": 0.0, "loss_rows": 0})
         self._loss_sum, self._loss_rows = sums["loss_sum"], sums["loss_rows"]
+
+    def _make_ready(self) -> None:
+        blocks = self._in_blocks()
+        if blocks:
+            refuse_what_needs_single_steps(self)
+        # A block has its backward passes behind it. Lightning's own switch has no public name; weight averaging uses
+        # it, and turns it off at each epoch's end. Without it, every block fails at its detached losses.
+        self.trainer.fit_loop._skip_backward = blocks  # noqa: SLF001
 
     def _loader(self) -> BlockLoader:
         loader = self.trainer.train_dataloader
@@ -149,7 +152,7 @@ class BlockTraining(LightningModule):
     def _add_to_mean(self, losses: Tensor, block: Block) -> None:
         # One after another in double precision, so that the mean does not depend on where blocks were cut.
         weighted = losses.double().numpy(force=True) * block.rows
-        self._loss_sum = float(np.cumsum(np.append(float(self._loss_sum), weighted))[-1])
+        self._loss_sum = reduce(add, weighted.tolist(), float(self._loss_sum))
         self._loss_rows += len(block.tensors[0])
 
 

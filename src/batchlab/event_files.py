@@ -73,6 +73,7 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         self.seen = seen
         self.is_new = purge is None
         self._described: set[str] = set()
+        self._points: list[tuple[str, int, float]] = []  # an epoch may be shorter than putting one into a file
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -80,13 +81,12 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         at = self.seen.events if step is None else self.seen.after(step)
         for tag, value in metrics.items():
             if tag != "epoch":
-                self.log_curve(tag, [(at, float(value))])
+                self.log_curve(tag, at, float(value))
 
     @rank_zero_only
-    def log_curve(self, tag: str, points: list[tuple[int, float]]) -> None:
-        """Draws points (events seen, value) in one chart."""
-        for at, value in points:
-            self._add(Summary(value=[Summary.Value(tag=tag, simple_value=value)]), at)
+    def log_curve(self, tag: str, at: int, value: float) -> None:
+        """Draws a point in one chart, when it is time to write."""
+        self._points.append((tag, at, value))
 
     @rank_zero_only
     def log_picture(self, tag: str, pixels: NDArray[np.uint8]) -> None:
@@ -118,6 +118,9 @@ class RunEvents(ByTheClock, TensorBoardLogger):
     def write(self) -> None:
         """Writes what was logged; the settings are in config.yaml."""
         self._started_writing()
+        for tag, at, value in self._points:
+            self._add(Summary(value=[Summary.Value(tag=tag, simple_value=value)]), at)
+        self._points = []
         self.experiment.flush()
 
     def _add(self, summary: Summary, at: int) -> None:

@@ -41,7 +41,7 @@ class ByTheClock(Logger):
 
     def finalize(self, status: str) -> None:
         """Writes what is left, and closes."""
-        self._written = 0.0
+        self.write()
         super().finalize(status)
 
 
@@ -99,11 +99,6 @@ class RunTable(ByTheClock):
             with self._path.open("ab") as file:
                 file.write(self._text(self._new, header=False))
         self._fresh, self._new = False, []
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """Writes what is left."""
-        self.write()
 
     def _text(self, rows: list[dict[str, Any]], header: bool) -> bytes:
         file = io.StringIO(newline="")

@@ -1,6 +1,8 @@
 """LossCurve: how the loss falls within the epochs, at a cost that does not grow with the run."""
 
 import math
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from batchlab.event_files import RunEvents
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 POINTS = 200
 """Points a run, at most; of a run without an end, as many again whenever it has become four times as long."""
@@ -54,19 +56,18 @@ class LossCurve(Callback):
     ) -> None:
         """Adds a block's losses, and logs the stretches that they fill."""
         losses = outputs.get("losses", outputs["loss"].view(1)).detach().double().numpy(force=True)
-        self._logger.log_curve("train/step_loss", self._points(losses))
-
-    def _points(self, losses: Array) -> list[tuple[int, float]]:
         state, rows = self._state, self._logger.seen.latest
+        weighted = losses * rows
         seen = self._logger.seen.events - rows.sum() + np.cumsum(rows)
         ends = np.flatnonzero(seen // state["stretch"] > (seen - rows) // state["stretch"]) + 1
-        points = []
-        for first, end in zip([0, *ends], [*ends, len(losses)], strict=True):
-            # One after another, so that the sum does not depend on where blocks were cut.
-            weighted = np.append(state["sum"], losses[first:end] * rows[first:end])
-            state["sum"] = float(np.cumsum(weighted)[-1])
-            state["rows"] += int(rows[first:end].sum())
-            if end in ends and end > first:
-                points.append((int(seen[end - 1]), state["sum"] / state["rows"]))
-                state["sum"], state["rows"] = 0.0, 0
-        return points
+        first = 0
+        for end in ends.tolist():
+            self._sum_up(weighted[first:end], rows[first:end])
+            self._logger.log_curve("train/step_loss", int(seen[end - 1]), state["sum"] / state["rows"])
+            first, state["sum"], state["rows"] = end, 0.0, 0
+        self._sum_up(weighted[first:], rows[first:])
+
+    def _sum_up(self, weighted: Array, rows: Array) -> None:
+        # One after another, so that the sum does not depend on where blocks were cut.
+        self._state["sum"] = reduce(add, weighted.tolist(), self._state["sum"])
+        self._state["rows"] += int(rows.sum())

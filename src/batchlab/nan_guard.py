@@ -1,13 +1,12 @@
 """NanGuard: numbers go wrong in the open."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from batchlab.block_loader import Block
@@ -41,9 +40,8 @@ class NanGuard(Callback):
         Raises:
             RunError: If one is nan or infinite.
         """
-        losses = outputs.get("losses", outputs["loss"])
-        weights = get_total_norm([p.detach() for p in pl_module.parameters()], math.inf)
-        if torch.isfinite(losses).all() and torch.isfinite(weights):
+        trained = (p for o in trainer.optimizers for group in o.param_groups for p in group["params"])
+        if _all_finite([outputs.get("losses", outputs["loss"]), *trained]):
             return
         what = self._first_trouble(pl_module, batch, outputs["loss"], trainer.global_step, batch_idx)
         raise RunError(
@@ -69,6 +67,12 @@ class NanGuard(Callback):
                 yield _words(module, loss, step + i + 1, batch_idx + i)
         # Not to be seen again: another engine, whose numbers differ in their last digits, was at the edge.
         yield f"steps {step + 1} to {step + block.steps}: a loss or a weight was not finite"
+
+
+def _all_finite(tensors: Sequence[Tensor]) -> bool:
+    # A finite sum has finite terms alone. One that is not may have overflowed, so only then is each looked at.
+    total = torch.cat([tensor.detach().flatten() for tensor in tensors]).sum()
+    return math.isfinite(total) or all(torch.isfinite(tensor).all() for tensor in tensors)
 
 
 def _words(module: LightningModule, loss: Tensor, step: int, batch_idx: int) -> str:

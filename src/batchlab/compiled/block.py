@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
@@ -139,15 +141,15 @@ class CompiledBlock:
         if self._current_flags() != self._flags:
             raise UnsupportedError("the optimizer's settings have changed in kind: a term is now zero, or no longer")
         data = tuple(tensor.contiguous() for tensor in data)
-        whole, rest = divmod(len(data[0]), self._batch_size)
-        rates = torch.full((whole + (rest > 0),), self._optimizer.param_groups[0]["lr"], dtype=torch.float64)
-        cut = whole * self._batch_size
-        parts = [([part[:cut] for part in data], self._batch_size, rates[:whole])] if whole else []
-        parts += [([part[cut:] for part in data], rest, rates[whole:])] if rest else []
-        for part, size, _ in parts:  # all that may be refused is refused before the first step
-            self.prepare([tensor[:size] for tensor in part])
+        rest = len(data[0]) % self._batch_size
+        cut = len(data[0]) - rest
+        parts = [([tensor[:cut] for tensor in data], self._batch_size)] if cut else []
+        parts += [([tensor[cut:] for tensor in data], rest)] if rest else []
+        for part, size in parts:  # all that may be refused is refused before the first step
+            if size not in self._programs:
+                self.prepare([tensor[:size] for tensor in part])
             _addresses(part)
-        return torch.cat([torch.empty(0), *(self._steps(*part) for part in parts)])
+        return torch.cat([torch.empty(0), *(self._steps(part, size) for part, size in parts)])
 
     def prepare(self, batch: Sequence[Tensor]) -> _Program:
         """The program for batches of these shapes, the full batch's or a short last one's, built if there is none.
@@ -157,7 +159,7 @@ class CompiledBlock:
         """
         size = len(batch[0])
         if size not in self._programs:
-            width = self._numbers(torch.ones(1, dtype=torch.float64), 0).shape[1]
+            width = self._numbers(1, 0).shape[1]
 
             def loss_of(parameters: dict[str, Tensor], batch: Sequence[Tensor]) -> Tensor:
                 named = {f"module.{name}": p for name, p in parameters.items()}
@@ -171,21 +173,23 @@ class CompiledBlock:
             self._programs[size] = _Program(run, torch.empty(text.scratch))
         return self._programs[size]
 
-    def _steps(self, data: Sequence[Tensor], size: int, rates: Tensor) -> Tensor:
-        program = self._programs[size]
+    def _steps(self, data: Sequence[Tensor], size: int) -> Tensor:
+        program, count = self._programs[size], len(data[0]) // size
         states, done = self._states()
-        numbers, losses = self._numbers(rates, done), torch.empty(len(rates))
+        numbers, losses = self._numbers(count, done), torch.empty(count)
         carried = [t for p, own in zip(self._parameters.values(), states, strict=True) for t in (p, *own)]
         program.run(
-            ctypes.c_int64(len(rates)),
+            ctypes.c_int64(count),
             _addresses(carried),
             _addresses(data),
-            *(ctypes.c_void_p(t.data_ptr()) for t in (numbers, losses, program.scratch)),
+            ctypes.c_void_p(numbers.ctypes.data),
+            ctypes.c_void_p(losses.data_ptr()),
+            ctypes.c_void_p(program.scratch.data_ptr()),
         )
         torch.autograd.graph.increment_version(carried)  # the program has written behind autograd's back
         if self._rule.counts:
             for p in self._parameters.values():
-                self._optimizer.state[p]["step"] += len(rates)
+                self._optimizer.state[p]["step"] += count
         return losses
 
     def _states(self) -> tuple[list[list[Tensor]], int]:
@@ -204,11 +208,11 @@ class CompiledBlock:
                 state.setdefault("step", torch.tensor(0.0))
         return states, done
 
-    def _numbers(self, rates: Tensor, done: int) -> Tensor:
+    def _numbers(self, count: int, done: int) -> NDArray[np.float32]:
         """What the update reads in each step, as a row of a table."""
-        steps = torch.arange(done + 1, done + len(rates) + 1, dtype=torch.float64)
-        columns = self._rule.numbers(self._optimizer.param_groups[0], rates, steps)
-        table = torch.empty(len(rates), len(columns))
+        group = self._optimizer.param_groups[0]
+        columns = self._rule.numbers(group, np.full(count, group["lr"]), np.arange(done + 1.0, done + count + 1))
+        table = np.empty((count, len(columns)), np.float32)
         for i, column in enumerate(columns):
             table[:, i] = column
         return table

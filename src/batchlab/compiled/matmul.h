@@ -97,7 +97,12 @@ static void matmul(const float *A, const float *B, float *C) {
     for (int n = 0; n < N; ++n)
       for (int k = n < SQUARE_N ? SQUARE_K : 0; k < K; ++k) turned[k * N + n] = B[k * BK + n * BN];
     matmul<M, N, K, AM, AK, N, 1, CM, CN>(A, turned, C);
-  } else {  // few columns, such as the gradient of a layer with two inputs
+  } else if constexpr (AM == 1 && M >= LANES) {  // few columns, such as the gradient of a layer with two inputs
+    static thread_local float turned[N * M];
+    matmul<N, M, K, BN, BK, AK, 1>(B, A, turned);
+    for (int m = 0; m < M; ++m)
+      for (int n = 0; n < N; ++n) C[m * CM + n * CN] = turned[n * M + m];
+  } else {
     for (int m = 0; m < M; ++m)
       for (int n = 0; n < N; ++n) C[m * CM + n * CN] = 0;
     for (int k = 0; k < K; ++k)

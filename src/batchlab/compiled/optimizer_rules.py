@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 States = Sequence[Tensor]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,13 @@ class Rule:
         states: Names of the state tensors, in the optimizer's own `state`.
         update: `(parameter, gradient, states, numbers)` to the new parameter and the new states.
         numbers: `(settings, learning rate of each step, number of each step from 1)` to what `update` gets as numbers,
-            each the same in all steps or a float64 tensor over them: not left to the program's float32.
+            each the same in all steps or a float64 array over them: not left to the program's float32.
         counts: Whether the optimizer keeps the number of steps in its state.
     """
 
     states: tuple[str, ...]
     update: Callable[[Tensor, Tensor, States, States], list[Tensor]]
-    numbers: Callable[[dict[str, Any], Tensor, Tensor], list[float | Tensor]]
+    numbers: Callable[[dict[str, Any], Array, Array], list[float | Array]]
     counts: bool = False
 
 
@@ -46,8 +48,8 @@ def _sgd(group: dict[str, Any]) -> Rule:
         buffer = factor * states[0] + taken * g
         return [p - lr * (g + factor * buffer if nesterov else buffer), buffer]
 
-    def numbers(group: dict[str, Any], lr: Tensor, step: Tensor) -> list[float | Tensor]:
-        taken = torch.where(step == 1, 1.0, 1 - group["dampening"])
+    def numbers(group: dict[str, Any], lr: Array, step: Array) -> list[float | Array]:
+        taken = np.where(step == 1, 1.0, 1 - group["dampening"])
         return [lr, group["weight_decay"], group["momentum"], taken]
 
     return Rule(("momentum_buffer",) if momentum else (), update, numbers)
@@ -70,10 +72,10 @@ def _adam(group: dict[str, Any]) -> Rule:
         square = square * beta2 + rest2 * g * g
         return [p - step_size * (mean / (square.sqrt() / root + eps)), mean, square]
 
-    def numbers(group: dict[str, Any], lr: Tensor, step: Tensor) -> list[float | Tensor]:
+    def numbers(group: dict[str, Any], lr: Array, step: Array) -> list[float | Array]:
         (beta1, beta2), weight_decay = group["betas"], group["weight_decay"]
         step_size = lr / (1 - beta1**step)
-        root = (1 - beta2**step).sqrt()
+        root = np.sqrt(1 - beta2**step)
         return [1 - lr * weight_decay, weight_decay, 1 - beta1, beta2, 1 - beta2, step_size, root, group["eps"]]
 
     return Rule(("exp_avg", "exp_avg_sq"), update, numbers, counts=True)
