@@ -3,8 +3,9 @@
 python benchmarks/agreement.py [EPOCHS] [SEEDS]
 
 SGD amplifies rounding, so free runs part after some dozens of epochs, whatever computes them. Therefore each epoch of
-the compiled engine starts from eager's weights and optimizer state of that moment. The last table shows free runs, by
-the regret that they end with.
+the compiled engine starts from eager's weights and optimizer state of that moment. How much of what is left is rounding
+alone is shown by a third network: eager again, with its hidden neurons in another order. It is the same function, whose
+sums are added up in another order. The last table shows free runs, by the regret that they end with.
 """
 
 import copy
@@ -28,6 +29,7 @@ OPTIMIZERS = {
     "AdamW": lambda p: AdamW(p, lr=0.001),
 }
 SIZES = (1, 7, 10, 1100)
+Apart = list[tuple[float, float]]
 
 
 def tensors(seed: int, count: tuple[int, int] = (100, 1000)) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,21 +59,53 @@ def pair(seed: int, make):
     return (model, make(model.parameters())), (twin, make(twin.parameters()))
 
 
-def differences(size: int, make, epochs: int, seeds: int) -> tuple[list[float], list[float]]:
-    """Largest relative difference of a loss, and largest difference of a weight, of each epoch."""
-    losses, weights = [], []
+def reorder(model: BinaryClassifier, optimizer: Optimizer, orders: Sequence[torch.Tensor]) -> None:
+    """Puts the neurons of each hidden layer in an order, with all that belongs to them."""
+    layers = [layer for layer in model.network if isinstance(layer, torch.nn.Linear)]
+    for layer, following, order in zip(layers, layers[1:], orders, strict=False):
+        for parameter, dim in ((layer.weight, 0), (layer.bias, 0), (following.weight, 1)):
+            for tensor in (parameter.data, *optimizer.state[parameter].values()):
+                if isinstance(tensor, torch.Tensor) and tensor.dim():
+                    tensor.copy_(tensor.index_select(dim, order))
+
+
+def start_as(twin, other) -> None:
+    """Gives a model and its optimizer another's weights and state."""
+    for own, given in zip(twin, other, strict=True):
+        own.load_state_dict(copy.deepcopy(given.state_dict()))
+
+
+def apart(expected: torch.Tensor, found: torch.Tensor, model, twin) -> tuple[float, float]:
+    """Largest relative difference of a loss, and largest difference of a weight."""
+    pairs = zip(model.parameters(), twin.parameters(), strict=True)
+    return (
+        ((found - expected).abs() / expected.abs().clamp_min(1e-3)).max().item(),
+        max((a - b).abs().max().item() for a, b in pairs),
+    )
+
+
+def differences(
+    size: int, make, epochs: int, seeds: int
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """Of each epoch, how far compiled is from eager, and how far reordered eager is."""
+    compiled_apart, reordered_apart = [], []
     for seed in range(seeds):
         x, t = tensors(seed)
-        (model, optimizer), (twin, twins) = pair(seed, make)
-        compiled = compiled_of(twin, twins, x, t, size)
+        eager, twin = pair(seed, make)
+        third = pair(seed, make)[0]
+        compiled = compiled_of(*twin, x, t, size)
+        generator = torch.Generator().manual_seed(seed)
+        orders = [torch.randperm(64, generator=generator) for _ in range(5)]
         for _ in range(epochs):
-            twin.load_state_dict(model.state_dict())
-            twins.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-            expected, found = eager_epoch(model, optimizer, x, t, size), compiled.run(x, t)
-            losses.append(((found - expected).abs() / expected.abs().clamp_min(1e-3)).max().item())
-            pairs = zip(model.parameters(), twin.parameters(), strict=True)
-            weights.append(max((a - b).abs().max().item() for a, b in pairs))
-    return losses, weights
+            start_as(twin, eager)
+            start_as(third, eager)
+            expected = eager_epoch(*eager, x, t, size)
+            compiled_apart.append(apart(expected, compiled.run(x, t), eager[0], twin[0]))
+            reorder(*third, orders)
+            found = eager_epoch(*third, x, t, size)
+            reorder(*third, [order.argsort() for order in orders])
+            reordered_apart.append(apart(expected, found, eager[0], third[0]))
+    return compiled_apart, reordered_apart
 
 
 def free_regrets(size: int, make, epochs: int, seeds: int) -> list[tuple[float, float]]:
@@ -91,18 +125,20 @@ def free_regrets(size: int, make, epochs: int, seeds: int) -> list[tuple[float, 
     return found
 
 
-def row(name: str, size: int, values: tuple[Sequence[float], Sequence[float]]) -> str:
+def row(name: str, size: int, both: Sequence[Sequence[tuple[float, float]]]) -> str:
     cells = [f"{name}", f"{size}"]
-    for found, limit in zip(values, (5e-6, 1e-6), strict=True):
-        above = sum(value > limit for value in found)
-        cells += [f"{median(found):.1e}", f"{max(found):.1e}", f"{above} of {len(found)}"]
+    for column, limit in enumerate((5e-6, 1e-6)):
+        for pairs in both:
+            found = [pair[column] for pair in pairs]
+            above = sum(value > limit for value in found)
+            cells += [f"{median(found):.1e}, {max(found):.1e}", f"{above}"]
     return "| " + " | ".join(cells) + " |"
 
 
 def main(epochs: int = 50, seeds: int = 5) -> None:
     torch.set_num_threads(1)
-    print("| optimizer | batch | loss, median | loss, most | above 5e-6 | weight, median | weight, most | above 1e-6 |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| optimizer | batch | loss | > 5e-6 | reordered | > 5e-6 | weight | > 1e-6 | reordered | > 1e-6 |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, make in OPTIMIZERS.items():
         for size in SIZES:
             print(row(name, size, differences(size, make, epochs, seeds)), flush=True)

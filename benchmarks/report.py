@@ -17,11 +17,12 @@ from matplotlib.figure import Figure
 ROOT = Path(__file__).parents[1]
 SIZES = (1, 10, 1100)
 # What each figure is a ratio to: the fastest peer for long processes, the bare loop for everything else.
-BASES = {"epoch": "bare loop", "process": "bare loop", "long process": "JAX, jit and scan"}
+BASES = {"epoch": "bare loop", "process": "bare loop", "long process": "JAX, jit and scan", "start": "import torch"}
 TITLES = {
     "epoch": "An epoch, over the bare loop's",
     "process": "A whole process of one epoch, over the bare loop's",
     "long process": "A whole process of 2000, 5000 and 5000 epochs, over JAX's",
+    "start": "A process, over that of `python -c 'import torch'`",
 }
 
 
@@ -49,10 +50,13 @@ def cell(values: list[float]) -> str:
 
 def table_text(results: dict, kind: str) -> str:
     """One table in Markdown."""
-    lines = [f"| {TITLES[kind]} | batch 1 | batch 10 | batch 1100 |", "| --- | ---: | ---: | ---: |"]
-    for case, sizes in ratios(results, kind).items():
+    table = ratios(results, kind)
+    columns = list(table[BASES[kind]])
+    names = " | ".join(f"batch {size}" if size else "ratio" for size in columns)
+    lines = [f"| {TITLES[kind]} | {names} |", "| --- |" + " ---: |" * len(columns)]
+    for case, sizes in table.items():
         if not case.startswith(BASES[kind]):
-            lines.append(f"| {case} | " + " | ".join(cell(sizes[size]) for size in SIZES) + " |")
+            lines.append(f"| {case} | " + " | ".join(cell(sizes[size]) for size in columns) + " |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What TensorBoard costs a mini-batch epoch: with all loggers against none, and a contour's own time.
+"""What TensorBoard costs a mini-batch epoch: with all loggers against none; a contour, and histograms, by themselves.
 
 python benchmarks/tensorboard_cost.py [ROUNDS]     (default: 8)
 
@@ -21,6 +21,7 @@ CASES = {
     "no loggers": ["--trainer.logger=false", NEVER],
     "all loggers": [NEVER],
     "all loggers, a contour an epoch": ["--epoch_report.figure_every_n_epochs=1"],
+    "all loggers, histograms": [NEVER, "--trainer.callbacks+=batchlab.histograms.WeightHistograms"],
 }
 
 
@@ -51,11 +52,14 @@ def main() -> None:
     for _ in range(rounds):
         for name, options in CASES.items():
             seconds[name].append(epoch_seconds(options))
-    bare, logged, drawn = seconds.values()
-    low, middle, high = quantiles([b / a for a, b in zip(bare, logged, strict=True)])
-    print(f"\nan epoch with all loggers, over one with none: {middle:.3f} [{low:.3f}, {high:.3f}]")
-    low, middle, high = quantiles([(b - a) * 1e3 for a, b in zip(logged, drawn, strict=True)])
-    print(f"a contour: {middle:.1f} [{low:.1f}, {high:.1f}] ms; an epoch without loggers: {median(bare) * 1e3:.1f} ms")
+    bare, logged, drawn, counted = seconds.values()
+    print("\n| a mini-batch epoch and its validation | over one without loggers | more than with all loggers |")
+    print("| --- | ---: | ---: |")
+    for name, times in zip(CASES, (bare, logged, drawn, counted), strict=True):
+        ratio = quantiles([b / a for a, b in zip(bare, times, strict=True)])
+        more = quantiles([(b - a) * 1e3 for a, b in zip(logged, times, strict=True)])
+        cells = f"{ratio[1]:.3f} [{ratio[0]:.3f}, {ratio[2]:.3f}] | {more[1]:.1f} [{more[0]:.1f}, {more[2]:.1f}] ms"
+        print(f"| {name} | {cells if times is not bare else f'1 ({median(bare) * 1e3:.1f} ms) | '} |")
 
 
 if __name__ == "__main__":

@@ -59,3 +59,18 @@ def test_process_of_many_epochs(turn, batch_size, case, events, tmp_path, tmp_pa
     benchmark.pedantic(run, args=(MANY[case](events, batch_size), tmp_path, cache), rounds=1)
     seconds = [benchmark.stats.stats.min]
     benchmark.extra_info.update(kind="long process", case=case, batch_size=batch_size, turn=turn, seconds=seconds)
+
+
+START = {
+    "import torch": ["-c", "import torch"],
+    "batchlab --help": ["-m", "batchlab", "--help"],
+    "batchlab --version": ["-m", "batchlab", "--version"],
+    "batchlab fit --help": ["-m", "batchlab", "fit", "--help"],
+}
+
+
+@pytest.mark.parametrize(("turn", "case"), [*itertools.product(range(ROUNDS), START)])
+def test_start(turn, case, tmp_path, benchmark):
+    benchmark.pedantic(run, args=([sys.executable, *START[case]], tmp_path, tmp_path), rounds=1)
+    seconds = [benchmark.stats.stats.min]
+    benchmark.extra_info.update(kind="start", case=case, batch_size=None, turn=turn, seconds=seconds)

@@ -143,7 +143,7 @@ def test_tensorboard_gets_every_tag_under_its_name(batchlab):
     validation = {"val/loss", "val/regret", "val/auroc", "val/average_precision"}
     assert validation | {"train/loss", "train/last_batch_loss", "time/epoch_sec"} <= set(tags["scalars"])
     assert "hp_metric" not in tags["scalars"]
-    assert set(tags["images"]) == {"decision/contour", "decision/events", "decision/exact_posterior"}
+    assert set(tags["images"]) == {"decision/contour", "training_events", "decision/exact_posterior"}
 
 
 def test_the_saved_config_repeats_the_run_digit_for_digit(batchlab):

@@ -98,13 +98,17 @@ def test_contours_differ_as_the_model_learns(tmp_path):
 
 def test_the_events_alone_are_drawn_once(tmp_path):
     reader = fit(EpochReport(), tmp_path, max_epochs=2)
-    assert len(reader.Images("decision/events")) == 1
+    assert len(reader.Images("training_events")) == 1
 
 
 def test_figures_are_saved_as_png_where_asked(tmp_path):
     fit(EpochReport(save_png=True), tmp_path, max_epochs=1)
     names = sorted(path.name for path in tmp_path.rglob("*.png"))
-    assert names == [f"decision_{name}_step_11.png" for name in ("contour", "events", "exact_posterior")]
+    assert names == [
+        "decision_contour_step_11.png",
+        "decision_exact_posterior_step_0.png",
+        "training_events_step_0.png",
+    ]
 
 
 @pytest.mark.slow

@@ -40,25 +40,41 @@ def one_run(batchlab):
 @pytest.mark.slow
 def test_the_x_axes_of_all_regimes_agree_since_they_count_events(three_runs):
     for tag in ("train/loss", "train/last_batch_loss", "val/loss", "val/regret", "time/epoch_sec"):
+        start = [] if tag == "train/last_batch_loss" else [0]
         for events in three_runs:
-            assert [point.step for point in events.Scalars(tag)] == [1100, 2200, 3300], tag
+            assert [point.step for point in events.Scalars(tag)] == [*start, 1100, 2200, 3300], tag
     for events in three_runs:
         assert [image.step for image in events.Images("decision/contour")] == [1100, 2200, 3300]
 
 
 @pytest.mark.slow
-def test_curves_within_the_epochs_have_two_hundred_points_a_run_at_most(three_runs):
+def test_validation_curves_set_out_from_one_point_before_the_first_step(three_runs):
+    for tag in ("val/loss", "val/regret", "val/auroc", "val/average_precision"):
+        starts = {events.Scalars(tag)[0].value for events in three_runs}
+        assert len(starts) == 1, tag
+        assert starts.isdisjoint(events.Scalars(tag)[-1].value for events in three_runs), tag
+
+
+@pytest.mark.slow
+def test_curves_within_the_epochs_have_some_two_hundred_points_in_every_regime(three_runs):
     curves = [events.Scalars("train/step_loss") for events in three_runs]
-    assert [len(curve) for curve in curves] == [3, 194, 194]
+    assert [len(curve) for curve in curves] == [194, 194, 194]
     for curve in curves:
         assert curve[-1].step > 3300 * (1 - 1 / 200)
 
 
+@pytest.mark.slow
+def test_a_step_over_many_stretches_has_its_loss_at_each(three_runs):
+    batch = three_runs[0]
+    drawn = [point.value for point in batch.Scalars("train/step_loss") if point.step <= 1100]
+    assert set(drawn) == {batch.Scalars("train/last_batch_loss")[0].value}
+
+
 def test_points_within_an_epoch_average_to_its_mean(batchlab):
-    assert batchlab("fit", *QUICK, "--data.batch_size=11") == 0
+    assert batchlab("fit", *QUICK, "--data.num_signal=20", "--data.num_background=180", "--data.batch_size=1") == 0
     events = read("minibatch")
     points = [point.value for point in events.Scalars("train/step_loss")]
-    assert len(points) == 100
+    assert len(points) == 200
     assert np.mean(points) == pytest.approx(events.Scalars("train/loss")[0].value, rel=1e-5)
 
 
@@ -69,10 +85,15 @@ def test_a_run_without_an_end_thins_its_points_out(batchlab):
     assert steps == [*range(1, 200), *range(200, 400, 2), *range(400, 804, 4)]
 
 
-def test_every_chart_is_described(one_run):
+def test_every_chart_is_described(batchlab):
+    asked = "--trainer.callbacks+=batchlab.histograms.WeightHistograms"
+    assert batchlab("fit", *QUICK, asked) == 0
     events = read("minibatch", PluginAccumulator)
-    for tag, description in DESCRIPTIONS.items():
-        assert events.SummaryMetadata(tag).summary_description == description
+    tags = {tag for kind in ("scalars", "images", "histograms", "tensors") for tag in events.Tags().get(kind, [])}
+    charts = {tag for tag in tags if not tag.startswith("_") and tag not in ("custom_scalars__config__", "step1")}
+    described = {tag: events.SummaryMetadata(tag).summary_description for tag in charts}
+    assert not [tag for tag, description in described.items() if not description]
+    assert set(described.values()) == set(DESCRIPTIONS.values())
 
 
 def test_frames_have_one_size_and_differ_as_the_boundary_moves(one_run):
@@ -84,8 +105,8 @@ def test_frames_have_one_size_and_differ_as_the_boundary_moves(one_run):
 
 
 def test_the_right_answer_is_shown_once_a_run(one_run):
-    assert len(one_run.Images("decision/exact_posterior")) == 1
-    assert len(one_run.Images("decision/events")) == 1
+    assert [image.step for image in one_run.Images("decision/exact_posterior")] == [0]
+    assert [image.step for image in one_run.Images("training_events")] == [0]
 
 
 def test_the_row_of_settings_has_its_columns_and_metrics_and_no_junk(one_run):
@@ -94,12 +115,32 @@ def test_the_row_of_settings_has_its_columns_and_metrics_and_no_junk(one_run):
     start = plugin_data_pb2.HParamsPluginData.FromString(content["_hparams_/session_start_info"]).session_start_info
     values = {name: value.number_value or value.string_value for name, value in start.hparams.items()}
     assert values == {
-        "batch size": 10, "learning rate": 0.01, "width": 64, "depth": 5, "data seed": "", "optimizer": "SGD",
+        "batch size": 10, "learning rate": 0.01, "width": 64, "depth": 5, "seed": "", "seed of the data": "",
+        "optimizer": "SGD",
     }  # fmt: skip
     experiment = plugin_data_pb2.HParamsPluginData.FromString(content["_hparams_/experiment"]).experiment
     metrics = [metric.name.tag for metric in experiment.metric_infos]
     assert metrics == ["val/regret", "val/auroc", "val/average_precision", "time/epoch_sec"]
     assert "hp_metric" not in one_run.Tags()["scalars"]
+
+
+def columns(name):
+    content = read(name, PluginAccumulator).PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+    return {name: value.number_value for name, value in start.hparams.items()}
+
+
+def test_the_row_of_settings_tells_seeds_apart_and_knows_the_batch_size_that_was_trained_with(batchlab):
+    assert batchlab("fit", *QUICK, "--seed_everything=3", "--data.seed=4", "--data.batch_size=5000") == 0
+    row = columns("minibatch")
+    assert (row["seed"], row["seed of the data"], row["batch size"]) == (3, 4, 1100)
+
+
+def test_only_a_run_that_has_ended_is_called_a_success(batchlab):
+    assert batchlab("fit", *QUICK) == 0
+    assert "_hparams_/session_end_info" in read("minibatch", PluginAccumulator).PluginTagToContent("hparams")
+    assert batchlab("fit", *QUICK, "--model.optimizer.lr=1e30", "--name=wild") == 1
+    assert "_hparams_/session_end_info" not in read("wild", PluginAccumulator).PluginTagToContent("hparams")
 
 
 def test_charts_are_grouped_and_the_groups_name_charts_that_exist(one_run):
@@ -169,6 +210,8 @@ def test_a_run_that_goes_on_has_one_row_of_settings_and_one_text(batchlab):
     assert batchlab("fit", *QUICK) == 0
     assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=3") == 0
     events = read("minibatch")
-    assert [point.step for point in events.Scalars("val/loss")] == [1100, 2200, 3300]
+    assert [point.step for point in events.Scalars("val/loss")] == [0, 1100, 2200, 3300]
+    assert [point.step for point in events.Scalars("time/epoch_sec")] == [0, 1100, 2200, 3300]
     assert len(events.Tensors("run/about/text_summary")) == 1
+    assert len(events.Images("decision/exact_posterior")) == 1
     assert len(list(Path("runs/minibatch/version_0").glob("events*"))) == 2

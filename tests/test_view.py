@@ -9,15 +9,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-import webbrowser
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from batchlab.view import _open
+from batchlab.view import PINNED, first_view
 
-BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
 SCREENSHOTS = Path(os.environ.get("BATCHLAB_SCREENSHOTS", ROOT / "screenshots"))
 # No sandbox: CI runs as root. Nothing in the background, which would look for hosts that are not there.
 SWITCHES = """
@@ -102,37 +102,35 @@ def test_a_folder_that_is_not_there_is_refused(batchlab, capsys):
     assert "runs must be a folder that exists. Got 'nowhere'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--prot=1"], ["--port=x"], ["a", "b"]], ids=" ".join)
-def test_options_that_are_wrong_are_refused(words, batchlab, capsys):
-    assert batchlab("view", *words) == 2
-    assert capsys.readouterr().err.startswith("batchlab: error: ")
+WRONG = ["--prot=1", "--port=x", "--port=-5", "--port=65536", "--host=192.0.2.1", "--host=no.such.host.invalid", "a b"]
 
 
-@pytest.fixture
-def opened(monkeypatch):
-    """The addresses that a browser of one's own was told to open."""
-    addresses = []
-
-    class Recorder(webbrowser.BaseBrowser):
-        def open(self, url, new=0, autoraise=True):
-            addresses.append(url)
-            return True
-
-    monkeypatch.setattr(webbrowser, "_tryorder", [])
-    webbrowser.register("recorder", None, Recorder("recorder"), preferred=True)
-    return addresses
+@pytest.mark.slow
+@pytest.mark.parametrize("words", WRONG)
+def test_options_that_are_wrong_are_refused(words, runs, batchlab, capsys):
+    assert batchlab("view", "--no-browser", *words.split()) == 2
+    assert "batchlab: error: " in capsys.readouterr().err
 
 
-def test_a_browser_is_opened_where_there_is_one(opened):
-    _open("http://127.0.0.1:6006/")
-    assert opened == ["http://127.0.0.1:6006/"]
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the browser is a shell script")
+def test_the_browser_that_is_set_opens_the_curves_that_tell_most(served, runs, tmp_path, monkeypatch):
+    script, opened = tmp_path / "browser", tmp_path / "opened"
+    script.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.part; mv {opened}.part {opened}\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(script))
+    _, line = served("--browser")
+    until = time.monotonic() + 20
+    while not opened.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert opened.read_text() == first_view(address_in(line))
 
 
 @pytest.fixture
 def browser():
     """Debian's Chromium; without one the test is skipped, except in `.ci/run`."""
     if not (BROWSER and DRIVER):
-        assert "BATCHLAB_BROWSER" not in os.environ, "chromium and chromium-driver must be installed here"
+        assert not os.environ.get("BATCHLAB_BROWSER"), "chromium and chromium-driver must be installed here"
         pytest.skip("needs chromium and chromedriver")
     from selenium import webdriver
 
@@ -151,7 +149,7 @@ class Page:
     def __init__(self, browser, address, tab):
         self.browser = browser
         browser.get("about:blank")  # another tab of the same page would not be loaded anew
-        browser.get(f"{address}#{tab}")
+        browser.get(address if "#" in address else f"{address}#{tab}")
 
     def wait_for(self, *texts, seconds=60):
         """Waits until the page shows all the texts."""
@@ -162,6 +160,13 @@ class Page:
                 return shown
             time.sleep(0.3)
         raise AssertionError(f"{[text for text in texts if text not in shown]} not in: {shown[:3000]}")
+
+    def wait_until(self, happens, seconds=60):
+        """Waits until something is the case."""
+        until = time.monotonic() + seconds
+        while not happens():
+            assert time.monotonic() < until
+            time.sleep(0.3)
 
     def elements(self, selector, wanted):
         """A JavaScript expression of each `element` of the page that the selector finds, within shadow roots too."""
@@ -193,34 +198,49 @@ def test_three_runs_are_seen_side_by_side_in_a_real_browser(served, browser, bat
     names = [f"{name}/version_0" for name in ("batch", "minibatch", "online")]
     address = address_in(served()[1])
 
+    first = Page(browser, first_view(address), "timeseries")
+    first.wait_for("Pinned", *names)
+    first.wait_until(lambda: len(first.elements("scalar-card", "1")) >= len(PINNED))
+    cards = first.elements("scalar-card", "[element.getBoundingClientRect().bottom, element.innerText]")
+    for (bottom, card), tag in zip(cards, PINNED, strict=False):  # seen without touching anything
+        assert "".join(card.split()).startswith(tag)
+        assert bottom < browser.execute_script("return window.innerHeight")
+        for run in names:  # the table below the chart has a row for each: value, events seen
+            assert re.search(rf"{run}\s+\d\.\d+\s+5,500", card)
+    first.keep("first_view")
+
+    plain = Page(browser, address, "timeseries")
+    plain.wait_until(lambda: len(plain.elements("image-card", "1")) >= 4)
+    cards = ["".join(card.split()) for card in plain.elements("image-card", "element.innerText")]
+    for card, run in zip(sorted(cards[:3]), names, strict=True):
+        assert card.startswith(f"decision/contour{run}")
+    assert cards[3].startswith("decision/exact_posterior")
+    plain.keep("timeseries")
+
     images = Page(browser, address, "images")
     images.wait_for("decision/contour", *names)
-    image = "[element.tag, element.run, element.shadowRoot.querySelector('img')?.naturalWidth]"
-    cards = images.elements("tf-image-loader", image)
-    assert [card for card in cards if card[0] == "decision/contour"] == [
-        ["decision/contour", run, 600] for run in names
-    ]
+    where = "[element.tag, element.run, element.shadowRoot.querySelector('img')?.naturalWidth, {}]"
+    loaded = where.format("element.getBoundingClientRect().top")
+    images.wait_until(lambda: all(card[2] for card in images.elements("tf-image-loader", loaded)))
+    cards = [card for card in images.elements("tf-image-loader", loaded) if card[0] == "decision/contour"]
+    assert [card[1:3] for card in cards] == [[run, 600] for run in names]
+    assert len({card[3] for card in cards}) == 1  # side by side
     images.keep("images")
 
     table = Page(browser, address, "hparams")
-    shown = table.wait_for("batch size", "learning rate", "val/regret", *names)
-    for size in ("1100.0", "10.000", "1.0000"):
-        assert size in shown
+    table.wait_for("batch size", "learning rate", "val/regret", *names)
+    shown = re.sub(r"\s+", " ", table.wait_for("SGD"))
+    for run, size in zip(names, ("1100.0", "10.000", "1.0000"), strict=True):
+        assert re.search(rf"{run} {re.escape(size)} 5.0000 0.010000 SGD 0.0000 0\.\d+", shown)
     table.keep("hparams")
 
-    series = Page(browser, address, "timeseries")
-    series.wait_for("/contour", *names)
-    series.keep("first_view")
-    browser.find_element("css selector", "metrics-tag-filter input").send_keys("train/loss")
-    series.wait_for("Smoothed", *names)
-    (card,) = series.elements("scalar-card", "element.innerText")
-    for run in names:  # the table below the chart has a row for each: smoothed value, value, events seen
-        assert re.search(rf"{run}\s+0\.\d+\s+0\.\d+\s+5,500", card)
-    series.keep("timeseries")
-
     grouped = Page(browser, address, "custom_scalars")
-    grouped.wait_for("quality", "regret", *names)
+    grouped.wait_for("quality", "regret", "loss", "time", *names)
+    grouped.wait_until(lambda: grouped.elements("tf-custom-scalar-multi-line-chart-card", "1"))
+    shown = grouped.wait_for("Matches (3)", "Matches (6)")
+    assert (shown.count("Matches (3)"), shown.count("Matches (6)")) == (4, 2)
     grouped.keep("custom_scalars")
+
     about = Page(browser, address, "text")
     about.wait_for("Online learning: 1,100 training events in batches of 1")
     about.keep("text")

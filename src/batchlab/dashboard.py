@@ -22,13 +22,16 @@ class Dashboard(Callback):
         self._logger = logger
         self._config = config
 
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The validation before the first step, from which the curves of all runs set out."""
+        self._logger.log_metrics({tag: float(value) for tag, value in trainer.callback_metrics.items()})
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Words, config, groups of charts."""
         if self._logger.is_new:
-            board = self._logger.experiment
-            board.add_text("run/about", about(trainer), 0)
-            board.add_text("run/config", "".join(f"    {line}\n" for line in self._config.splitlines()), 0)
-            board.add_custom_scalars(LAYOUT)
+            self._logger.log_text("run/about", about(trainer))
+            self._logger.log_text("run/config", "".join(f"    {line}\n" for line in self._config.splitlines()))
+            self._logger.experiment.add_custom_scalars(LAYOUT)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The curve of the validation events."""

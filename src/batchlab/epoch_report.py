@@ -57,8 +57,9 @@ class EpochReport(Callback):
         print_every_n_epochs: Epochs from one printed line to the next. The default prints each epoch, as the
             notebook does; the last one is always printed.
         figure_every_n_epochs: Epochs from one contour to the next; the last epoch is always drawn. A contour takes
-            longer than a mini-batch epoch, and TensorBoard shows ten frames unless told otherwise, so the default
-            null draws after epochs 1, 2, 4, 8 and so on.
+            longer than a mini-batch epoch, and TensorBoard shows ten frames unless it is told
+            --samples_per_plugin=images=1000, as batchlab view tells it; so the default null draws after epochs 1,
+            2, 4, 8 and so on.
         figure_style: Look of the figures: the notebook's red and blue, or colours and markers that colour-blind
             readers tell apart.
         save_png: Whether to write the figures as PNG files into the run's folder too. Off by default, since
@@ -85,6 +86,17 @@ class EpochReport(Callback):
         self._last_loss: Tensor | None = None
         self._line = ""
         self._printed = self._drawn = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws what does not change, once a run: the events alone, and the right answer where it is known."""
+        if any(isinstance(logger, RunEvents) and not logger.is_new for logger in trainer.loggers):
+            return
+        x, t = _events(trainer)
+        self._show(trainer, "training_events", plots.events_figure(x, t, "Training events", self.figure_style))
+        exact = getattr(trainer.datamodule, "posterior", None)  # type: ignore[attr-defined] # set by Trainer.fit
+        if exact is not None:
+            figure = plots.contour_figure(exact(plots.mesh()), x, t, "The exact posterior", self.figure_style)
+            self._show(trainer, "decision/exact_posterior", figure)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
@@ -131,17 +143,11 @@ class EpochReport(Callback):
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reports the last epoch if it was not due, and draws the events alone."""
+        """Reports the last epoch if it was not due."""
         if not self._printed:
             self._print(pl_module)
         if not self._drawn:
             self._draw(trainer, pl_module)
-        x, t = _events(trainer)
-        self._show(trainer, "decision/events", plots.events_figure(x, t, "Training events", self.figure_style))
-        exact = getattr(trainer.datamodule, "posterior", None)  # type: ignore[attr-defined] # set by Trainer.fit
-        if exact is not None:
-            figure = plots.contour_figure(exact(plots.mesh()), x, t, "The exact posterior", self.figure_style)
-            self._show(trainer, "decision/exact_posterior", figure)
 
     def _figure_is_due(self, epochs: int) -> bool:
         if self.figure_every_n_epochs is None:
@@ -153,7 +159,8 @@ class EpochReport(Callback):
         self._printed = True
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        title = f"After {trainer.global_step} steps"
+        seen = [logger.seen.events for logger in trainer.loggers if isinstance(logger, RunEvents)]
+        title = f"After {trainer.global_step:,} steps" + "".join(f", {events:,} events" for events in seen[:1])
         probabilities = mesh_probabilities(pl_module)
         figure = plots.contour_figure(probabilities, *_events(trainer), title, self.figure_style)
         self._show(trainer, "decision/contour", figure)

@@ -7,24 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
-from torch.utils.tensorboard.summary import hparams, image, pr_curve
+from torch.utils.tensorboard.summary import histogram, hparams, image, pr_curve, text
 
 from batchlab.block_loader import Block
-from batchlab.charts import DESCRIPTIONS, HPARAM_METRICS, hparam_columns
+from batchlab.charts import HPARAM_METRICS, WHOLE_EPOCHS, description, hparam_columns
 from batchlab.loggers import ByTheClock
+
+PLUGINS = {"simple_value": "scalars", "image": "images", "histo": "histograms"}
+"""TensorBoard's names of what shows the older kinds of charts, by the field that holds their values."""
 
 
 class EventsSeen(Callback):
     """Counts the training events that a run has seen, over all devices together."""
 
     def __init__(self) -> None:
-        self.events = 0
+        self.events = self.events_before = 0
         self.latest = np.zeros(0, dtype=np.int64)  # events of each step of the latest block or batch
         self._steps = self._step_events = 0
 
@@ -37,8 +41,8 @@ class EventsSeen(Callback):
         self.events = state_dict["events"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes note of the steps that lie behind a run which goes on."""
-        self._steps = trainer.global_step
+        """Takes note of what lies behind a run which goes on."""
+        self._steps, self.events_before = trainer.global_step, self.events
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -63,15 +67,18 @@ class RunEvents(ByTheClock, TensorBoardLogger):
     Args:
         folder: The run's: runs/NAME/version_N.
         seen: Counts the events.
+        seed: The run's `seed_everything`, which Lightning does not count among the hyperparameters.
         resume_events: Of a run that goes on, what it had seen: later points are taken back.
     """
 
-    def __init__(self, folder: Path, seen: EventsSeen, resume_events: int | None = None) -> None:
+    def __init__(self, folder: Path, seen: EventsSeen, seed: int = 0, resume_events: int | None = None) -> None:
         purge = None if resume_events is None else resume_events + 1
         runs, name, version = folder.parent.parent, folder.parent.name, folder.name
         super().__init__(runs, name, version, purge is None, default_hp_metric=False, purge_step=purge)
         self.seen = seen
+        self.seed = seed
         self.is_new = purge is None
+        self._begun: set[str] = set()
         self._described: set[str] = set()
         self._points: list[tuple[str, int, float]] = []  # an epoch may be shorter than putting one into a file
 
@@ -80,6 +87,9 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         """Draws a point in each metric's chart; Lightning's "epoch" is left out, a straight line on this axis."""
         at = self.seen.events if step is None else self.seen.after(step)
         for tag, value in metrics.items():
+            if tag in WHOLE_EPOCHS and tag not in self._begun and self.is_new:
+                self._begun.add(tag)
+                self.log_curve(tag, self.seen.events_before, float(value))
             if tag != "epoch":
                 self.log_curve(tag, at, float(value))
 
@@ -94,6 +104,18 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         self._add(image(tag, pixels, dataformats="HWC"), self.seen.events)
 
     @rank_zero_only
+    def log_text(self, tag: str, words: str) -> None:
+        """Adds a text in Markdown."""
+        self._add(text(tag, words), self.seen.events, tag)
+
+    @rank_zero_only
+    def log_histogram(self, tag: str, values: Tensor) -> None:
+        """Draws how values are distributed, if they are finite."""
+        if torch.isfinite(values).all():
+            bins = np.array(self.experiment.default_bins)
+            self._add(histogram(tag, values.float().numpy(force=True), bins), self.seen.events)
+
+    @rank_zero_only
     def log_pr_curve(self, tag: str, t: Tensor, probabilities: Tensor) -> None:
         """Draws the precision-recall curve of labels (n, 1) and probabilities (n, 1)."""
         self._add(pr_curve(tag, t.numpy(), probabilities.numpy()), self.seen.events)
@@ -102,9 +124,10 @@ class RunEvents(ByTheClock, TensorBoardLogger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Fills the run's row of the HPARAMS tab; its metrics are the last points of their charts."""
         if self.is_new:
-            columns = hparam_columns(vars(params) if isinstance(params, Namespace) else params)
-            for summary in hparams(columns, dict.fromkeys(HPARAM_METRICS, 0.0)):
-                self._writer().add_summary(summary)
+            given = vars(params) if isinstance(params, Namespace) else params
+            columns = hparam_columns({**given, "seed_everything": self.seed})
+            for info in hparams(columns, dict.fromkeys(HPARAM_METRICS, 0.0))[:2]:
+                self._writer().add_summary(info)
 
     @rank_zero_only
     def log_graph(self, model: nn.Module, input_array: Tensor | None = None) -> None:
@@ -123,14 +146,21 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         self._points = []
         self.experiment.flush()
 
-    def _add(self, summary: Summary, at: int) -> None:
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Writes what is left; only a run that has come to its end is called a success in the HPARAMS tab."""
+        if status == "success":
+            self._writer().add_summary(hparams({}, {})[2])
+        super().finalize(status)
+
+    def _add(self, summary: Summary, at: int, tag: str = "") -> None:
         (value,) = summary.value
         if value.tag not in self._described:  # TensorBoard reads it from a chart's first point
             self._described.add(value.tag)
-            value.metadata.display_name = value.tag
-            value.metadata.summary_description = DESCRIPTIONS.get(value.tag, "")
+            value.metadata.display_name = tag or value.tag
+            value.metadata.summary_description = description(tag or value.tag)
             if not value.metadata.plugin_data.plugin_name:  # torch names it for the newer kinds of charts alone
-                value.metadata.plugin_data.plugin_name = "images" if value.HasField("image") else "scalars"
+                value.metadata.plugin_data.plugin_name = PLUGINS[value.WhichOneof("value")]
         self._writer().add_summary(summary, at)
 
     def _writer(self) -> Any:

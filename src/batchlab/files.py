@@ -4,6 +4,7 @@ import io
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.figure import Figure
 
@@ -33,13 +34,13 @@ def write_whole(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def write_figure(path: Path, figure: Figure, dpi: int = 100) -> None:
+def write_figure(path: Path, figure: Figure, dpi: float | Literal["figure"] = "figure") -> None:
     """Writes a figure as a PNG file, whole or not at all.
 
     Args:
         path: The file.
         figure: What it shows.
-        dpi: Pixels per inch of the figure's size.
+        dpi: Pixels per inch of the figure's size; the default is its own.
     """
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=dpi)

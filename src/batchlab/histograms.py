@@ -45,8 +45,8 @@ class WeightHistograms(Callback):
         gradients = torch.autograd.grad(pl_module.batch_loss(self._last_batch()), weights)
         for logger in loggers if trainer.is_global_zero else []:
             for name, weight, gradient in zip(names, weights, gradients, strict=True):
-                logger.experiment.add_histogram(f"weights/{name}", weight.detach(), logger.seen.events)
-                logger.experiment.add_histogram(f"gradients/{name}", gradient, logger.seen.events)
+                logger.log_histogram(f"weights/{name}", weight.detach())
+                logger.log_histogram(f"gradients/{name}", gradient)
 
     def _last_batch(self) -> Any:
         batch = self._batch

@@ -32,7 +32,7 @@ TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the printed digits are promised there, and 17,000 weights would bore a GPU
     "devices": 1,
     "max_epochs": 1,  # the notebook's
-    "num_sanity_val_steps": 0,  # an epoch takes less time than the check that validation will work after it
+    "num_sanity_val_steps": -1,  # all of it: the validation before the first step is where the curves set out
     "enable_model_summary": False,  # the model is always the same
     "default_root_dir": "runs",
 }
@@ -137,6 +137,8 @@ class BatchlabCLI(LightningCLI):
             raise BadInputError("trainer.barebones must be false: it forbids all that a run keeps. Got true instead.")
         config.callbacks = [*_listed(config.callbacks), *self._callbacks(config)]
         config.plugins = [*_listed(config.plugins), WholeCheckpointIO()]
+        if self.config.ckpt_path is not None:
+            config.num_sanity_val_steps = 0  # its curves have set out
         if self.command != "fit":
             config.logger = config.enable_checkpointing = False  # evaluations print, and leave no folder
         elif not config.fast_dev_run:
@@ -165,7 +167,8 @@ class BatchlabCLI(LightningCLI):
     def _keep_everything_in(self, folder: Path) -> None:
         config = self.config_init.trainer
         if config.logger in (None, True):
-            config.logger = run_loggers(folder, Path(self.config.ckpt_path) if self.run_to_continue else None)
+            resumed = Path(self.config.ckpt_path) if self.run_to_continue else None
+            config.logger = run_loggers(folder, self.config.seed_everything, resumed)
             config.callbacks = [*tensorboard_callbacks(config.logger, self.yaml), *config.callbacks]
         config.default_root_dir = folder
         if config.enable_checkpointing is not False:

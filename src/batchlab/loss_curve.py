@@ -14,14 +14,15 @@ from batchlab.event_files import RunEvents
 Array = NDArray[Any]
 
 POINTS = 200
-"""Points a run, at most; of a run without an end, as many again whenever it has become four times as long."""
+"""Points a run; of one that goes on beyond its end, or has none, half as many again whenever its length has doubled."""
 
 
 class LossCurve(Callback):
     """Logs train/step_loss: the mean loss over stretches of a two-hundredth of the run.
 
-    A stretch is a number of events, so that runs of all batch sizes have their points at the same places; one that is
-    shorter than a batch is the batch.
+    A stretch is a number of events, so that runs of all batch sizes have their points at the same places, and as many
+    of them: TensorBoard leaves rare values out of a chart's range. A batch that is longer than a stretch has its loss
+    drawn at the end of each that it covers.
 
     Args:
         logger: Draws the points, and knows the events seen.
@@ -59,11 +60,13 @@ class LossCurve(Callback):
         state, rows = self._state, self._logger.seen.latest
         weighted = losses * rows
         seen = self._logger.seen.events - rows.sum() + np.cumsum(rows)
-        ends = np.flatnonzero(seen // state["stretch"] > (seen - rows) // state["stretch"]) + 1
+        stretches, before = seen // state["stretch"], (seen - rows) // state["stretch"]
         first = 0
-        for end in ends.tolist():
+        for end in (np.flatnonzero(stretches > before) + 1).tolist():
             self._sum_up(weighted[first:end], rows[first:end])
-            self._logger.log_curve("train/step_loss", int(seen[end - 1]), state["sum"] / state["rows"])
+            inner = range(int(before[end - 1]) + 1, int(stretches[end - 1]))
+            for at in (*(number * int(state["stretch"]) for number in inner), int(seen[end - 1])):
+                self._logger.log_curve("train/step_loss", at, state["sum"] / state["rows"])
             first, state["sum"], state["rows"] = end, 0.0, 0
         self._sum_up(weighted[first:], rows[first:])
 

@@ -79,7 +79,7 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
 
 
 def _square_figure(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6, 5), layout="constrained")
+    figure = Figure(figsize=(4.8, 4), dpi=125, layout="constrained")  # 600 by 500 pixels, with letters to be read small
     axes = figure.subplots()
     axes.set(title=title, xlabel="x1", ylabel="x2", xlim=AXIS[[0, -1]], ylim=AXIS[[0, -1]])
     return figure, axes
@@ -93,4 +93,4 @@ def _scatter(axes: Axes, x: Array, t: Array, style: Style) -> None:
     for label, name, (color, marker) in zip((1, 0), ("Signal", "Background"), MARKERS[style], strict=True):
         x1, x2 = x[t[:, 0] == label].T
         axes.scatter(x1, x2, s=10, c=color, marker=marker, label=name)
-    axes.legend(loc="upper right")
+    axes.legend(loc="upper right", framealpha=0.95)

@@ -13,18 +13,19 @@ from batchlab.loggers import RunTable
 from batchlab.loss_curve import LossCurve
 
 
-def run_loggers(folder: Path, resumed: Path | None = None) -> list[Logger]:
+def run_loggers(folder: Path, seed: int, resumed: Path | None = None) -> list[Logger]:
     """The loggers of a run.
 
     Args:
         folder: The run's.
+        seed: Its `seed_everything`.
         resumed: The checkpoint from which the run goes on in this folder: what was logged after it is taken back.
     """
     steps = events = None
     if resumed is not None:
         checkpoint = read_checkpoint(resumed)
         steps, events = checkpoint["global_step"], checkpoint["callbacks"]["EventsSeen"]["events"]
-    return [RunEvents(folder, EventsSeen(), events), RunTable(folder / "metrics.csv", steps)]
+    return [RunEvents(folder, EventsSeen(), seed, events), RunTable(folder / "metrics.csv", steps)]
 
 
 def tensorboard_callbacks(loggers: Sequence[Logger], config: str) -> Iterator[Callback]:
