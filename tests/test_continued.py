@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from conftest import config
 
+from batchlab import run_lock
 from batchlab.checkpoint import read_checkpoint
 
 RUN = Path("runs/minibatch/version_0")
@@ -63,6 +64,45 @@ def test_a_run_that_stopped_early_says_so(batchlab, capsys):
     assert batchlab("fit", *QUICK, *stopping, *patience, "--trainer.max_epochs=9") == 0
     assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=20") == 2
     assert "early stopping has ended the run" in capsys.readouterr().err
+
+
+def test_a_run_that_stopped_after_its_first_epoch_says_so(batchlab, capsys):
+    stopping = ("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss")
+    assert (
+        batchlab("fit", *QUICK, *stopping, "--trainer.callbacks.stopping_threshold=10", "--trainer.max_epochs=9") == 0
+    )
+    assert batchlab("fit", "--ckpt_path=last") == 2
+    assert "early stopping has ended the run" in capsys.readouterr().err
+
+
+def test_a_run_that_was_moved_goes_on_comparing_with_its_best(batchlab):
+    wild = ("--model.optimizer.lr=5", "--trainer.max_epochs=4")  # a later epoch is worse than the best
+    assert batchlab("fit", *QUICK, *wild) == 0
+    best = read_checkpoint(RUN / "checkpoints" / "best.ckpt")
+    assert best["global_step"] < read_checkpoint(LAST)["global_step"]
+    moved = RUN.rename(RUN.parent / "version_7")
+    last = moved / "checkpoints" / "last.ckpt"
+    assert batchlab("fit", f"--ckpt_path={last}", "--trainer.max_epochs=5") == 0
+    assert read_checkpoint(last)["epoch"] == 5
+    assert read_checkpoint(moved / "checkpoints" / "best.ckpt")["global_step"] == best["global_step"]
+
+
+def test_a_run_that_is_being_trained_is_left_alone(one_epoch, batchlab, capsys, monkeypatch):
+    monkeypatch.setattr(run_lock, "SECONDS_TO_WAIT", 0.1)
+    before = LAST.read_bytes()
+    lock = run_lock.RunLock(RUN)
+    assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 2
+    assert f"must be trained in by one process. Got '{RUN}'" in capsys.readouterr().err
+    assert LAST.read_bytes() == before
+    lock.release()
+    assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 0
+
+
+def test_a_callback_with_a_default_that_is_no_text_can_go_on(batchlab):
+    averaging = ("--trainer.callbacks+=StochasticWeightAveraging", "--trainer.callbacks.swa_lrs=0.01")
+    assert batchlab("fit", *QUICK, *averaging, "--trainer.max_epochs=3") == 0
+    assert "Unable" not in (RUN / "config.yaml").read_text()
+    assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=5") == 0
 
 
 def test_changed_settings_are_named_and_refused(one_epoch, batchlab, capsys):

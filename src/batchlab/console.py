@@ -30,6 +30,8 @@ WARNINGS = (
     r".*callbacks used to create the checkpoint need to be provided.*",
     # A run that stops before its first validation has no best checkpoint.
     r".*could not find the monitored key.*",
+    # A default that YAML has no form for is left out of the saved config.
+    r"\s*Unable to serialize instance",
     # A run that continues another has a folder of its own.
     r".*dirpath has changed from.*",
     # The folder holds this run's own files: each run makes a new one.

@@ -1,6 +1,7 @@
 """Going on with a run: only as what it was, and only if something is left."""
 
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 
@@ -77,12 +78,20 @@ def _check_that_something_is_left(path: Path, config: Namespace) -> None:
         raise BadInputError(
             f"trainer.max_steps must be more than the {checkpoint['global_step']} of {path}. Got {steps}."
         )
-    stopped = [state["stopped_epoch"] for state in checkpoint["callbacks"].values() if state.get("stopped_epoch")]
-    if stopped:
+    stopped = _stopped_early(checkpoint, config.trainer)
+    if stopped is not None:
         raise BadInputError(
-            f"nothing is left to train: early stopping has ended the run of {path} after epoch {stopped[0]}. "
+            f"nothing is left to train: early stopping has ended the run of {path} after epoch {stopped}. "
             "To go on all the same, change its patience and add --allow_changes true."
         )
+
+
+def _stopped_early(checkpoint: dict[str, Any], trainer: Namespace) -> int | None:
+    """The epoch after which early stopping has ended a run; None if it has not, or waits for the least to be done."""
+    if (trainer.min_epochs or 0) > checkpoint["epoch"] or (trainer.min_steps or 0) > checkpoint["global_step"]:
+        return None
+    states = checkpoint["callbacks"].values()
+    return next((int(state["stopped_epoch"]) for state in states if state.get("stopping_reason")), None)
 
 
 def _class(config: Namespace | None) -> str:

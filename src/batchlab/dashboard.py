@@ -35,9 +35,11 @@ class Dashboard(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The curve of the validation events."""
-        if not trainer.is_global_zero or not trainer.val_dataloaders:
+        if not trainer.is_global_zero or not trainer.enable_validation:
             return
-        pairs = [(batch[1], probabilities(pl_module, batch[0])) for batch in trainer.val_dataloaders]
+        # A run that goes on in an epoch which is not validated has no loader yet.
+        loader = trainer.val_dataloaders or trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        pairs = [(batch[1], probabilities(pl_module, batch[0])) for batch in loader]
         t, predicted = (torch.cat(column).cpu().float() for column in zip(*pairs, strict=True))
         if torch.isfinite(predicted).all():  # on_nan=ignore may have trained on
             self._logger.log_pr_curve("val/pr_curve", t, predicted)

@@ -134,7 +134,8 @@ class EpochReport(Callback):
         # To the loggers at once: `self.log`, which also keeps metrics for callbacks to watch, takes a third of a
         # millisecond for each.
         for logger in trainer.loggers:
-            logger.log_metrics({"time/epoch_sec": seconds, "train/last_batch_loss": loss}, trainer.global_step - 1)
+            logged = {"epoch": epoch, "time/epoch_sec": seconds, "train/last_batch_loss": loss}
+            logger.log_metrics(logged, trainer.global_step - 1)
         self._line = f"epoch = {epoch}, time = {seconds: .3f} sec, loss = {loss}"
         self._printed = self._drawn = False
         if (epoch + 1) % self.print_every_n_epochs == 0:

@@ -28,21 +28,21 @@ class EventsSeen(Callback):
     """Counts the training events that a run has seen, over all devices together."""
 
     def __init__(self) -> None:
-        self.events = self.events_before = 0
+        self.events = 0
         self.latest = np.zeros(0, dtype=np.int64)  # events of each step of the latest block or batch
         self._steps = self._step_events = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The count."""
-        return {"events": self.events}
+        """The count, and what a step adds to it."""
+        return {"events": self.events, "step_events": self._step_events}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on counting."""
-        self.events = state_dict["events"]
+        self.events, self._step_events = state_dict["events"], state_dict["step_events"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes note of what lies behind a run which goes on."""
-        self._steps, self.events_before = trainer.global_step, self.events
+        """Takes note of the steps that lie behind a run which goes on."""
+        self._steps = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -78,7 +78,6 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         self.seen = seen
         self.seed = seed
         self.is_new = purge is None
-        self._begun: set[str] = set()
         self._described: set[str] = set()
         self._points: list[tuple[str, int, float]] = []  # an epoch may be shorter than putting one into a file
 
@@ -87,9 +86,8 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         """Draws a point in each metric's chart; Lightning's "epoch" is left out, a straight line on this axis."""
         at = self.seen.events if step is None else self.seen.after(step)
         for tag, value in metrics.items():
-            if tag in WHOLE_EPOCHS and tag not in self._begun and self.is_new:
-                self._begun.add(tag)
-                self.log_curve(tag, self.seen.events_before, float(value))
+            if tag in WHOLE_EPOCHS and metrics.get("epoch") == 0:
+                self.log_curve(tag, 0, float(value))
             if tag != "epoch":
                 self.log_curve(tag, at, float(value))
 

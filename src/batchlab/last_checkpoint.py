@@ -13,11 +13,27 @@ SECONDS_BETWEEN = 1.0
 """What is lost at most when a run is killed; an epoch may take a thousandth of it, and saving takes as long as one."""
 
 
+def is_complete(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether the state after a batch within an epoch is one to go on from: gradients and validations are not kept.
+
+    Args:
+        trainer: Says how often gradients are accumulated, and when a validation is due.
+        batch_idx: The batch's number in its epoch, of a block its last.
+    """
+    every = trainer.val_check_batch
+    if (batch_idx + 1) % trainer.accumulate_grad_batches:
+        return False
+    if not trainer.enable_validation or every is None or every == float("inf"):
+        return True
+    done = trainer.fit_loop.total_batch_idx if trainer.check_val_every_n_epoch is None else batch_idx
+    return (done + 1) % int(every) != 0
+
+
 class LastCheckpoint(Checkpoint):
     """Keeps the newest state of a run in one file: once a second, and at the end.
 
     An epoch's state is saved as the next one starts, since only then is everything of it done: its schedulers have
-    been stepped, and its metrics are logged.
+    been stepped, and its metrics are logged. Where a validation follows a batch, the state is saved after that.
 
     Args:
         path: The checkpoint's file.
@@ -40,11 +56,16 @@ class LastCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves the steps that are done, if the last time was long enough ago, or training ends within the epoch."""
-        if trainer.is_last_batch:
+        if trainer.is_last_batch or not is_complete(trainer, batch_idx):
             return
         if trainer.global_step == trainer.max_steps:
             self.save(trainer)
         self._save_if_due(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the steps and the validation within an epoch that are done, if the last time was long enough ago."""
+        if not (trainer.sanity_checking or trainer.is_last_batch):
+            self._save_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the end."""

@@ -1,6 +1,7 @@
 """LightningCLI as batchlab sets it up: which classes, defaults, keys, and what surrounds a training."""
 
 import os
+import re
 import sys
 from argparse import ArgumentError
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
 
 from batchlab.checkpoint import WholeCheckpointIO, check_weights_fit, load_settings
 from batchlab.continued import check_optimizer_kept, continued_run
@@ -26,6 +28,7 @@ from batchlab.predictions import PredictionWriter
 from batchlab.progress import TimedProgressBar
 from batchlab.run_checkpoints import checkpoint_callbacks
 from batchlab.run_folder import discard_run_folder, newest_last, run_of_last, shared_run_folder
+from batchlab.run_lock import RunLock
 from batchlab.run_loggers import run_loggers, tensorboard_callbacks
 
 TRAINER_DEFAULTS = {
@@ -50,6 +53,7 @@ class BatchlabCLI(LightningCLI):
         self.args = args
         self.run_folder: Path | None = None
         self.run_to_continue: Path | None = None
+        self._lock: RunLock | None = None
         super().__init__(
             BinaryClassifier,
             ToyDataModule,
@@ -142,10 +146,17 @@ class BatchlabCLI(LightningCLI):
         if self.command != "fit":
             config.logger = config.enable_checkpointing = False  # evaluations print, and leave no folder
         elif not config.fast_dev_run:
-            self.run_folder = self.run_to_continue or self.make_run_folder()
-        if self.run_folder is not None:
-            self._keep_everything_in(self.run_folder)
+            self._use_run_folder()
         return super().instantiate_trainer(**kwargs)
+
+    def _use_run_folder(self) -> None:
+        self.run_folder = self.run_to_continue or self.make_run_folder()
+        if self.run_folder is None:
+            return
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined] # Lightning keeps it there, for lack of a trainer
+            self._lock = RunLock(self.run_folder)
+            self.config_init.trainer.callbacks.append(self._lock)
+        self._keep_everything_in(self.run_folder)
 
     def make_run_folder(self) -> Path | None:
         """Makes the folder of a new run."""
@@ -160,7 +171,9 @@ class BatchlabCLI(LightningCLI):
             yield TimedProgressBar()
 
     def discard_run_folder(self) -> None:
-        """Removes the folder of a run that did not start."""
+        """Removes the folder of a run that did not start, and lets others into one that did."""
+        if self._lock is not None:
+            self._lock.release()
         if self.run_folder is not None and self.run_to_continue is None:
             discard_run_folder(self.run_folder)
 
@@ -180,7 +193,8 @@ class BatchlabCLI(LightningCLI):
         config = self.config.clone(with_meta=False)
         config.ckpt_path = None
         text: str = self.parser.dump(config, skip_unset=False)
-        return text
+        # Defaults that YAML has no form for (a torch.device); left out, they are the defaults again.
+        return re.sub(r"^.*: Unable to serialize instance .*\n", "", text, flags=re.MULTILINE)
 
 
 def use_threads(threads: int) -> None:

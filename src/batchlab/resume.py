@@ -6,6 +6,22 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
+from lightning.pytorch.loops.loop import _Loop
+
+from batchlab.block_loader import callbacks_of
+
+
+def end_restart(trainer: Trainer) -> None:
+    """Tells Lightning's loops that the restart is over. They have no public name for it; resuming tests notice."""
+    _Loop.restarting.fset(trainer.fit_loop, False)  # type: ignore[attr-defined] # a property
+
+
+def _stops_at_the_least(trainer: Trainer) -> bool:
+    """Whether early stopping only waits for `min_epochs` or `min_steps`, which Lightning forgets."""
+    least = (trainer.min_epochs or 0) > trainer.current_epoch or (trainer.min_steps or 0) > trainer.global_step
+    stopping = [callback for callback in callbacks_of(trainer) if isinstance(callback, EarlyStopping)]
+    return least and any(callback.stopping_reason != EarlyStoppingReason.NOT_STOPPED for callback in stopping)
 
 
 class ExactResume(Callback):
@@ -44,15 +60,19 @@ class ExactResume(Callback):
         self._restore()
         if not trainer.fit_loop.restarted_mid_epoch:
             self._restored = {}
+            # Where max_steps is set, Lightning takes every run for one that stopped within an epoch.
+            end_restart(trainer)
+        if _stops_at_the_least(trainer):
+            trainer.should_stop = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """In the middle of an epoch, restores them once more: starting the loader has drawn from them again."""
         if self._restored:
             self._restore()
             self._restored = {}
-            # The restart is over. Lightning would say so after the epoch, and until then leave out what its end calls
-            # for: schedulers that watch a metric.
-            trainer.fit_loop.restarting = False
+            # Lightning would say so after the epoch, and until then leave out what its end calls for: schedulers that
+            # watch a metric.
+            end_restart(trainer)
 
     def _restore(self) -> None:
         if not self._restored:

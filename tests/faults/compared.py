@@ -7,12 +7,17 @@ from batchlab.checkpoint import read_checkpoint
 from batchlab.loggers import read_rows
 
 
-def state(folder):
-    """What decides how a run goes on: weights, optimizer, schedulers, random states, counts."""
-    checkpoint = read_checkpoint(folder / "checkpoints" / "last.ckpt")
-    keys = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch", "block_training")
-    kept = {key: checkpoint[key] for key in keys}
-    return kept | {"random": checkpoint["callbacks"]["ExactResume"]}
+def state(path):
+    """All of a checkpoint but where it comes from, and paths, which tell the compared folders apart."""
+    checkpoint = read_checkpoint(path)
+    callbacks = {
+        key: value for key, value in checkpoint.pop("callbacks").items() if not key.startswith("ModelCheckpoint")
+    }
+    for saved in callbacks.values():
+        for key in [key for key in saved if "path" in key or key == "best_k_models"]:
+            del saved[key]
+    del checkpoint["batchlab"]
+    return checkpoint | {"callbacks": callbacks}
 
 
 def table(folder):
@@ -31,11 +36,27 @@ def curves(folder):
     }
 
 
+def pictures(folder):
+    """TensorBoard's images, precision-recall curves and texts by tag."""
+    events = EventAccumulator(str(folder), size_guidance={"images": 0, "tensors": 0})
+    events.Reload()
+    images = {tag: [(i.step, i.encoded_image_string) for i in events.Images(tag)] for tag in events.Tags()["images"]}
+    tensors = {
+        tag: [(event.step, event.tensor_proto.SerializeToString()) for event in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
+    }
+    return images | tensors
+
+
 def assert_same(one, other):
     """Both folders hold the same run, bit for bit."""
-    assert_equal(state(one), state(other))
+    files = sorted(path.name for path in (one / "checkpoints").iterdir())
+    assert files == sorted(path.name for path in (other / "checkpoints").iterdir())
+    for name in files:
+        assert_equal(state(one / "checkpoints" / name), state(other / "checkpoints" / name), name)
     assert table(one) == table(other)
     assert curves(one) == curves(other)
+    assert pictures(one) == pictures(other)
 
 
 def assert_equal(one, other, where="checkpoint"):

@@ -1,5 +1,6 @@
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from forked import end, run, start
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("BATCHLAB_KILLS", "10"))  # of each kind of run and signal
-NOTHING_LEFT = "trainer.max_epochs must be more than"  # killed after its last checkpoint, which is its end
+NOTHING_LEFT = re.compile("trainer.max_(epochs|steps) must be more than")  # killed after its last checkpoint: the end
 RUN = Path("runs/minibatch/version_0")
 
 COMMON = [
@@ -18,6 +19,7 @@ COMMON = [
     "--trainer.max_epochs=25",
     "--data.num_validation=500",
     "--data.shuffle=true",
+    "--data.block_size=4",
     "--trainer.callbacks+=EarlyStopping",
 ]
 COMMON += ["--trainer.callbacks.monitor=val/loss", "--trainer.callbacks.patience=100"]
@@ -28,7 +30,7 @@ PLATEAU = ["--model.lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau", "-
 COMPILED = "--model.engine=compiled"
 RUNS = {
     "momentum, by steps": [*MOMENTUM, *STEP],
-    "adam, on a plateau": [*ADAM, *PLATEAU],
+    "adam, on a plateau, until a step": [*ADAM, *PLATEAU, "--trainer.max_steps=2000"],
     "single steps": [*MOMENTUM, "--data.block_size=1", "--trainer.max_epochs=6"],
     "compiled momentum": [*MOMENTUM, *STEP, COMPILED, "--data.batch_size=3"],
     "compiled adam": [*ADAM, COMPILED, "--data.batch_size=2", "--trainer.max_epochs=12"],
@@ -46,7 +48,7 @@ def survive(words, folder, number, kills, longest, seed):
         # After the last of them, it is left in peace.
         status = end(process, number, rng.uniform(0, longest) if done < kills else 120)
         said = (folder / "log.txt").read_text()
-        if status == 0 or (status == 2 and NOTHING_LEFT in said.splitlines()[-1]):
+        if status == 0 or (status == 2 and NOTHING_LEFT.search(said.splitlines()[-1])):
             return done
         assert status in (-number, 128 + number), said
         if (folder / RUN).exists() and not (folder / RUN / "checkpoints" / "last.ckpt").exists():

@@ -1,0 +1,44 @@
+"""RunLock: one process trains in a run's folder, and no other."""
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from batchlab.errors import BadInputError
+
+SECONDS_TO_WAIT = 10.0
+"""Until a run that is being ended has ended: worker processes notice after five seconds that theirs is gone."""
+
+
+class RunLock(Callback):
+    """Holds a lock on a folder from its making until training ends. However the process ends, the lock ends with it.
+
+    Args:
+        folder: The run's.
+
+    Raises:
+        BadInputError: If another process trains in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = FileLock(folder / ".lock")
+        try:
+            self._lock.acquire(timeout=SECONDS_TO_WAIT)
+        except Timeout as error:
+            raise BadInputError(
+                f"a run's folder must be trained in by one process. Got {str(folder)!r}, in which another one trains: "
+                "wait for it, or give ckpt_path the last.ckpt of another run."
+            ) from error
+
+    def release(self) -> None:
+        """Lets others in; does nothing if it did so before."""
+        self._lock.release()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Lets others in."""
+        self.release()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Lets others in."""
+        self.release()
