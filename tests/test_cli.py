@@ -211,7 +211,7 @@ def test_predictions_are_a_table_of_positions_and_probabilities(batchlab):
     assert batchlab("predict", "--ckpt_path", LAST, "--output=table.csv") == 0
     assert Path("table.csv").read_text().startswith("x1,x2,probability\n")
     table = torch.from_numpy(np.loadtxt("table.csv", delimiter=",", skiprows=1, dtype=np.float32))
-    model = BinaryClassifier.load_from_checkpoint(LAST, weights_only=True)
+    model = BinaryClassifier.load_from_checkpoint(LAST)
     assert table.shape == (50, 3)
     torch.testing.assert_close(torch.sigmoid(model(table[:, :2]))[:, 0], table[:, 2])
 

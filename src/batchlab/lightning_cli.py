@@ -102,13 +102,16 @@ class BatchlabCLI(LightningCLI):
         path = Path(self.config.ckpt_path)
         if self.config.ckpt_path == "last":
             path = newest_last(Path(self.config.trainer.default_root_dir))
-        parser.set_defaults(load_settings(path))
         run = run_of_last(path) if self.command == "fit" else None
+        settings = [] if run is None else ["--config", str(run / "config.yaml")]
+        parser.parse_args(settings)  # imports what the run's own config names; a checkpoint may not
+        saved = load_settings(path)
+        parser.parse_object(saved)  # as if they were typed; defaults are not checked
+        parser.set_defaults(saved)
         if run is None:
             before = parser.parse_args([])
             self.config = parser.parse_args(self.args)
         else:
-            settings = ["--config", str(run / "config.yaml")]
             before = parser.parse_args(settings)
             self.config = parser.parse_args([*settings, *emptied_lists(self.args), *self.args])
             self.run_to_continue = continued_run(run, path, before, self.config)
