@@ -453,3 +453,24 @@ def test_a_single_callback_needs_no_list(batchlab):
 def test_predictions_for_a_folder_that_is_not_there_are_refused(batchlab, capsys):
     assert batchlab("predict", "--ckpt_path", LAST, "--output=nowhere/table.csv") == 2
     assert "output must be a file in a folder that exists" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("trained")
+def test_predictions_go_to_the_file_that_a_link_leads_to(batchlab):
+    Path("elsewhere").mkdir()
+    Path("table.csv").symlink_to(Path("elsewhere/real.csv"))
+    assert batchlab("predict", "--ckpt_path", LAST, "--output=table.csv") == 0
+    assert Path("table.csv").is_symlink()
+    assert Path("elsewhere/real.csv").read_text().startswith("x1,x2,probability\n")
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such devices")
+@pytest.mark.parametrize("output", ["/dev/null", "pipe", "link"])
+def test_predictions_never_replace_what_is_no_file(output, batchlab, capsys):
+    os.mkfifo("pipe")
+    Path("link").symlink_to("/dev/null")
+    assert batchlab("predict", "--ckpt_path", LAST, f"--output={output}") == 2
+    assert "output must be a file in a folder that exists" in capsys.readouterr().err
+    assert Path("/dev/null").is_char_device()
+    assert Path("pipe").is_fifo()
