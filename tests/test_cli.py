@@ -474,3 +474,11 @@ def test_predictions_never_replace_what_is_no_file(output, batchlab, capsys):
     assert "output must be a file in a folder that exists" in capsys.readouterr().err
     assert Path("/dev/null").is_char_device()
     assert Path("pipe").is_fifo()
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_run_goes_on_from_within_its_own_folder(batchlab, monkeypatch):
+    monkeypatch.chdir(RUN / "checkpoints")
+    assert batchlab("fit", "--ckpt_path=last.ckpt", "--trainer.max_epochs=2") == 0
+    assert not Path("runs").exists()
+    assert torch.load("last.ckpt", weights_only=True)["epoch"] == 2
