@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from batchlab.checkpoint import WholeCheckpointIO, check_weights_fit, load_settings
+from batchlab.config_safety import check_classes, restrict_parsing
 from batchlab.continued import check_optimizer_kept, continued_run
 from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
@@ -50,6 +51,7 @@ class BatchlabCLI(LightningCLI):
         self.args = args
         self.run_folder: Path | None = None
         self.run_to_continue: Path | None = None
+        restrict_parsing()
         super().__init__(
             BinaryClassifier,
             ToyDataModule,
@@ -87,6 +89,7 @@ class BatchlabCLI(LightningCLI):
             if self.config.ckpt_path is not None:
                 self._start_from_checkpoint(parser)
             check_groups(self.config)
+            check_classes(self.config)
         except UnicodeDecodeError as error:
             raise BadInputError(f"config must be a text file in UTF-8. Got another: {error}.") from error
         except ArgumentError as error:
