@@ -211,7 +211,7 @@ def test_predictions_are_a_table_of_positions_and_probabilities(batchlab):
     assert batchlab("predict", "--ckpt_path", LAST, "--output=table.csv") == 0
     assert Path("table.csv").read_text().startswith("x1,x2,probability\n")
     table = torch.from_numpy(np.loadtxt("table.csv", delimiter=",", skiprows=1, dtype=np.float32))
-    model = BinaryClassifier.load_from_checkpoint(LAST, weights_only=True)
+    model = BinaryClassifier.load_from_checkpoint(LAST)
     assert table.shape == (50, 3)
     torch.testing.assert_close(torch.sigmoid(model(table[:, :2]))[:, 0], table[:, 2])
 
@@ -453,3 +453,115 @@ def test_a_single_callback_needs_no_list(batchlab):
 def test_predictions_for_a_folder_that_is_not_there_are_refused(batchlab, capsys):
     assert batchlab("predict", "--ckpt_path", LAST, "--output=nowhere/table.csv") == 2
     assert "output must be a file in a folder that exists" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("trained")
+def test_predictions_go_to_the_file_that_a_link_leads_to(batchlab):
+    Path("elsewhere").mkdir()
+    Path("table.csv").symlink_to(Path("elsewhere/real.csv"))
+    assert batchlab("predict", "--ckpt_path", LAST, "--output=table.csv") == 0
+    assert Path("table.csv").is_symlink()
+    assert Path("elsewhere/real.csv").read_text().startswith("x1,x2,probability\n")
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such devices")
+@pytest.mark.parametrize("output", ["/dev/null", "pipe", "link"])
+def test_predictions_never_replace_what_is_no_file(output, batchlab, capsys):
+    os.mkfifo("pipe")
+    Path("link").symlink_to("/dev/null")
+    assert batchlab("predict", "--ckpt_path", LAST, f"--output={output}") == 2
+    assert "output must be a file in a folder that exists" in capsys.readouterr().err
+    assert Path("/dev/null").is_char_device()
+    assert Path("pipe").is_fifo()
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_run_goes_on_from_within_its_own_folder(batchlab, monkeypatch):
+    monkeypatch.chdir(RUN / "checkpoints")
+    assert batchlab("fit", "--ckpt_path=last.ckpt", "--trainer.max_epochs=2") == 0
+    assert not Path("runs").exists()
+    assert torch.load("last.ckpt", weights_only=True)["epoch"] == 2
+
+
+# Config files are data
+
+SHELL = "{class_path: os.system, init_args: {command: mkdir harm}}"
+KNOCK = "{class_path: knock.knock, init_args: {}}"
+EXECUTING = {
+    "optimizer": ("model: {optimizer: %s}", "model.optimizer"),
+    "scheduler": ("model: {lr_scheduler: %s}", "model.lr_scheduler"),
+    "argument of a scheduler": (
+        "model: {lr_scheduler: {class_path: LambdaLR, init_args: {lr_lambda: %s}}}",
+        "model.lr_scheduler",
+    ),
+    "callback's function": (
+        "trainer: {callbacks: [{class_path: LambdaCallback, init_args: {on_fit_start: %s}}]}",
+        "trainer.callbacks",
+    ),
+}
+
+
+@pytest.mark.parametrize("spec", [SHELL, KNOCK], ids=["a shell", "a function of one's own"])
+@pytest.mark.parametrize(("config", "key"), EXECUTING.values(), ids=EXECUTING)
+def test_a_config_that_names_a_function_for_a_class_is_refused_and_calls_nothing(
+    config, key, spec, batchlab, monkeypatch, tmp_path, capsys
+):
+    Path("knock.py").write_text("import os\n\ndef knock():\n    os.mkdir('harm')\n")
+    Path("config.yaml").write_text(config % spec)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "knock", raising=False)
+    assert batchlab("fit", "--config=config.yaml") == 2
+    assert key in capsys.readouterr().err
+    assert not Path("harm").exists()
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model.optimizer=torch.optim.lr_scheduler.StepLR"],
+        ["--model.lr_scheduler=torch.optim.SGD"],
+        ["--model.lr_scheduler=LambdaLR", "--model.lr_scheduler.lr_lambda=math.sqrt"],
+        ["--model.optimizer={class_path: subprocess.Popen, init_args: {args: [mkdir, harm]}}"],
+        ["--trainer.logger={class_path: CSVLogger, init_args: {save_dir: {class_path: os.mkdir}}}"],
+    ],
+    ids=" ".join,
+)
+def test_a_class_of_another_kind_is_refused(words, batchlab, capsys):
+    assert batchlab("fit", *words) == 2
+    assert words[0][2:].partition("=")[0] in capsys.readouterr().err
+    assert list(Path().iterdir()) == []
+
+
+def test_where_any_value_will_do_a_class_is_not_built(batchlab, monkeypatch, tmp_path):
+    Path("anything.py").write_text(
+        "import os\nfrom typing import Any\nfrom lightning.pytorch import Callback\n\n"
+        "class Knock:\n    def __init__(self):\n        os.mkdir('harm')\n\n"
+        "class Taker(Callback):\n    def __init__(self, value: Any = None):\n        self.value = value\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    callback = "{class_path: anything.Taker, init_args: {value: {class_path: anything.Knock}}}"
+    assert batchlab("fit", *QUICK, f"--trainer.callbacks={callback}") == 0
+    assert not Path("harm").exists()
+
+
+@pytest.mark.parametrize("words", [["--config=bomb.yaml"], ["--trainer=bomb.yaml"]], ids=" ".join)
+def test_a_config_whose_aliases_explode_is_refused_at_once(words, batchlab, capsys):
+    rows = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    Path("bomb.yaml").write_text("\n".join(["a0: &a0 [x]", *rows, "trainer: {callbacks: *a9}"]))
+    assert batchlab("fit", *words) == 2
+    assert "at most 2000 values" in capsys.readouterr().err
+    assert [path.name for path in Path().iterdir()] == ["bomb.yaml"]
+
+
+def test_a_config_that_holds_itself_is_refused(batchlab, capsys):
+    Path("endless.yaml").write_text("trainer: &a {callbacks: [*a]}")
+    assert batchlab("fit", "--config=endless.yaml") == 2
+    assert "at most 2000 values" in capsys.readouterr().err
+
+
+def test_aliases_are_written_out(batchlab):
+    Path("config.yaml").write_text("data: {num_validation: &n 60, batch_size: *n, num_signal: *n}")
+    assert batchlab("fit", "--config=config.yaml") == 0
+    assert yaml.safe_load((RUN / "config.yaml").read_text())["data"]["num_signal"] == 60

@@ -7,8 +7,10 @@ from plain_loop import network
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau, StepLR
 
+from batchlab.checkpoint import WholeCheckpointIO
 from batchlab.data import ToyDataModule
 from batchlab.model import MLP, BinaryClassifier, regret
+from batchlab.origin import Origin
 
 
 def quick_trainer(**settings):
@@ -85,10 +87,10 @@ def test_an_optimizer_that_no_checkpoint_could_name_is_refused():
 )
 def test_a_checkpoint_rebuilds_the_model_with_nothing_else_at_hand(settings, tmp_path):
     model = BinaryClassifier(**settings)
-    trainer = quick_trainer(max_epochs=1, limit_val_batches=0)
+    trainer = quick_trainer(max_epochs=1, limit_val_batches=0, plugins=[WholeCheckpointIO()], callbacks=[Origin("")])
     trainer.fit(model, small_data())
     trainer.save_checkpoint(tmp_path / "model.ckpt")
-    loaded = BinaryClassifier.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    loaded = BinaryClassifier.load_from_checkpoint(tmp_path / "model.ckpt")
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
     ours, theirs = model.optimizer(model.parameters()), loaded.optimizer(loaded.parameters())
     assert (type(ours), ours.defaults) == (type(theirs), theirs.defaults)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from batchlab.errors import BadInputError
-from batchlab.run_folder import create_run_folder
+from batchlab.run_folder import create_run_folder, run_of_last
 
 
 def test_versions_count_up(tmp_path):
@@ -29,7 +29,7 @@ def test_runs_that_start_at_once_get_a_folder_each(tmp_path):
     assert len(set(folders)) == 100
 
 
-@pytest.mark.parametrize("name", ["mini batch", "läuft", "実験1", "a.b-c+d_e", "x" * 100])
+@pytest.mark.parametrize("name", ["mini batch", "läuft", "実験1", "a.b-c+d_e", "x" * 100, "実" * 85])
 def test_ordinary_names_are_taken_as_they_are(name, tmp_path):
     assert create_run_folder(tmp_path, name) == tmp_path / name / "version_0"
 
@@ -42,6 +42,19 @@ def test_names_that_are_no_single_folder_are_refused(name, tmp_path):
     with pytest.raises(BadInputError, match="name must be a folder's name"):
         create_run_folder(tmp_path, name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_of_more_bytes_than_a_file_system_takes_is_refused(tmp_path):
+    with pytest.raises(BadInputError, match=r"at most 255 bytes.*has 300"):
+        create_run_folder(tmp_path / "runs", "実" * 100)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_run_of_a_checkpoint_in_the_current_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "config.yaml").touch()
+    monkeypatch.chdir(tmp_path / "run" / "checkpoints")
+    assert run_of_last(Path("last.ckpt")) == tmp_path / "run"
 
 
 def test_a_file_in_the_way_is_refused():

@@ -5,13 +5,14 @@ import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from batchlab.errors import BadInputError
+from batchlab.factories import built
 from batchlab.files import write_whole
 
 FORMAT = 1
@@ -19,6 +20,9 @@ FORMAT = 1
 
 MARK = b"\nbatchlab sha256 "
 """Stands behind the archive that torch writes, and before the SHA-256 of the archive; torch.load reads past both."""
+
+HYPERPARAMETERS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+"""Where Lightning's checkpoints hold the values of each group of keys."""
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -40,6 +44,32 @@ class WholeCheckpointIO(TorchCheckpointIO):
             BadInputError: If it cannot be believed.
         """
         return read_checkpoint(Path(path))
+
+
+class CheckedLoading:
+    """For a module or a data module: its `load_from_checkpoint` believes what the commands believe, and no more."""
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+        """Builds a module from a checkpoint alone: its hyperparameters, and its weights.
+
+        Args:
+            checkpoint_path: The path of the checkpoint's file.
+            args: As Lightning has them: `map_location`, which is the processor by default.
+            kwargs: Likewise: `strict`, and hyperparameters that go before those of the checkpoint. Whatever
+                `weights_only` says, the file is read as data only.
+
+        Raises:
+            BadInputError: If the checkpoint cannot be believed.
+        """
+        checkpoint = read_checkpoint(Path(checkpoint_path))
+        key: str = cls.CHECKPOINT_HYPER_PARAMS_KEY  # type: ignore[attr-defined] # Lightning's, of both
+        settings = built(checkpoint.pop(key))
+        copy = io.BytesIO()
+        torch.save(checkpoint, copy)
+        copy.seek(0)
+        given = settings | kwargs | {"weights_only": True}
+        return super().load_from_checkpoint(copy, *args, **given)  # type: ignore[misc,no-any-return]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -81,11 +111,10 @@ def load_settings(path: Path) -> dict[str, Any]:
         BadInputError: If it cannot be believed.
     """
     checkpoint = read_checkpoint(path)
-    groups = {"model": checkpoint["hyper_parameters"], "data": checkpoint["datamodule_hyper_parameters"]}
     return {
         f"{group}.{key}": value
-        for group, values in groups.items()
-        for key, value in values.items()
+        for group, where in HYPERPARAMETERS.items()
+        for key, value in checkpoint[where].items()
         if not key.startswith("_")  # Lightning's own notes on how to build the class
     }
 
@@ -107,11 +136,17 @@ def _digest(archive: bytes) -> bytes:
 
 def _check_format(path: Path, checkpoint: Any) -> None:
     origin = checkpoint.get("batchlab") if isinstance(checkpoint, dict) else None
-    if not isinstance(origin, dict) or not {"hyper_parameters", "datamodule_hyper_parameters"} <= checkpoint.keys():
+    if not isinstance(origin, dict) or not set(HYPERPARAMETERS.values()) <= checkpoint.keys():
         raise _unusable(path, "was not written by `batchlab fit`")
     if origin["format"] > FORMAT:
         version = origin["versions"]["batchlab"]
         raise _unusable(path, f"was written by batchlab {version}, which is newer: update batchlab to read it")
+    for group, where in HYPERPARAMETERS.items():
+        try:
+            built(checkpoint[where])
+        except ValueError as error:
+            why = f"holds hyperparameters that are not data alone: {group}.{error}"
+            raise _unusable(path, why.removesuffix(".")) from error
 
 
 def _unusable(path: Path, why: str) -> BadInputError:

@@ -182,7 +182,7 @@ def _panels(folders: Sequence[Path]) -> dict[str, plots.Array]:
     panels, mixtures = {}, []
     for name, folder in zip(_names(folders), folders, strict=True):
         path = folder / "checkpoints" / "last.ckpt"
-        panels[name] = mesh_probabilities(BinaryClassifier.load_from_checkpoint(path, weights_only=True))
+        panels[name] = mesh_probabilities(BinaryClassifier.load_from_checkpoint(path))
         data = load_settings(path)
         mixtures.append((data["data.num_signal"], data["data.num_background"]))
     for mixture in dict.fromkeys(mixtures):

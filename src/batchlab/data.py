@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from batchlab.block_loader import BlockLoader
+from batchlab.checkpoint import CheckedLoading
 from batchlab.checks import at_least, at_most
 from batchlab.toy import Array, draw_events, posterior
 
@@ -15,7 +16,7 @@ EVALUATION_BATCH_SIZE = 1000
 """Events a forward pass in validation, test and prediction: their activations stay in the processor's cache."""
 
 
-class ToyDataModule(LightningDataModule):
+class ToyDataModule(CheckedLoading, LightningDataModule):
     """Signal and background events, drawn afresh from their seeds whenever they are needed.
 
     Training sees its events whole and in stored order. Since the distribution is known, nothing is held out of

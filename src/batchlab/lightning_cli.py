@@ -17,6 +17,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities import rank_zero_only
 
 from batchlab.checkpoint import WholeCheckpointIO, check_weights_fit, load_settings
+from batchlab.config_safety import check_classes, restrict_parsing
 from batchlab.continued import check_optimizer_kept, continued_run
 from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
@@ -54,6 +55,7 @@ class BatchlabCLI(LightningCLI):
         self.run_folder: Path | None = None
         self.run_to_continue: Path | None = None
         self._lock: RunLock | None = None
+        restrict_parsing()
         super().__init__(
             BinaryClassifier,
             ToyDataModule,
@@ -91,6 +93,7 @@ class BatchlabCLI(LightningCLI):
             if self.config.ckpt_path is not None:
                 self._start_from_checkpoint(parser)
             check_groups(self.config)
+            check_classes(self.config)
         except UnicodeDecodeError as error:
             raise BadInputError(f"config must be a text file in UTF-8. Got another: {error}.") from error
         except ArgumentError as error:
@@ -106,13 +109,16 @@ class BatchlabCLI(LightningCLI):
         path = Path(self.config.ckpt_path)
         if self.config.ckpt_path == "last":
             path = newest_last(Path(self.config.trainer.default_root_dir))
-        parser.set_defaults(load_settings(path))
         run = run_of_last(path) if self.command == "fit" else None
+        settings = [] if run is None else ["--config", str(run / "config.yaml")]
+        parser.parse_args(settings)  # imports what the run's own config names; a checkpoint may not
+        saved = load_settings(path)
+        parser.parse_object(saved)  # as if they were typed; defaults are not checked
+        parser.set_defaults(saved)
         if run is None:
             before = parser.parse_args([])
             self.config = parser.parse_args(self.args)
         else:
-            settings = ["--config", str(run / "config.yaml")]
             before = parser.parse_args(settings)
             self.config = parser.parse_args([*settings, *emptied_lists(self.args), *self.args])
             self.run_to_continue = continued_run(run, path, before, self.config)

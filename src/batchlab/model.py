@@ -15,15 +15,9 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
 from batchlab.block_training import BlockTraining
+from batchlab.checkpoint import CheckedLoading
 from batchlab.checks import at_least, at_most
-from batchlab.factories import (
-    INSTANTIATOR,
-    OptimizerFactory,
-    SchedulerFactory,
-    check_learning_rate,
-    class_config,
-    named,
-)
+from batchlab.factories import OptimizerFactory, SchedulerFactory, check_learning_rate, class_config, named
 
 
 class MLP(nn.Sequential):
@@ -54,7 +48,7 @@ class MLP(nn.Sequential):
         super().__init__(*layers, nn.Linear(hidden, 1))
 
 
-class BinaryClassifier(BlockTraining):
+class BinaryClassifier(CheckedLoading, BlockTraining):
     """An MLP that learns p(signal | x) by binary cross-entropy (BCE).
 
     Validation and test report the BCE, the areas under the ROC curve and under the precision-recall curve, and,
@@ -108,7 +102,6 @@ class BinaryClassifier(BlockTraining):
                 "optimizer": class_config(optimizer, probe),
                 "lr_scheduler": lr_scheduler and class_config(lr_scheduler, named("lr_scheduler", lr_scheduler, probe)),
                 "engine": engine,
-                "_instantiator": INSTANTIATOR,
             }
         )
         metrics = MetricCollection({"auroc": BinaryAUROC(), "average_precision": BinaryAveragePrecision()})

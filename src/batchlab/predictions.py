@@ -1,6 +1,7 @@
 """Predictions as a table that any program reads."""
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,19 @@ class PredictionWriter(BasePredictionWriter):
     """Writes a CSV file with a row an event: x1, x2, probability, with the nine digits that make a float32 exact.
 
     Args:
-        path: The file; one that exists is replaced.
+        path: The file; one that exists is replaced, and of a link the file that it leads to.
 
     Raises:
-        BadInputError: If the file's folder does not exist, or the path is a folder.
+        BadInputError: If the file's folder does not exist, or the path is a folder, a device or a pipe.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(write_interval="batch")
-        if not path.parent.is_dir() or path.is_dir():
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir() or (target.exists() and not target.is_file()):
             raise BadInputError(f"output must be a file in a folder that exists. Got {str(path)!r} instead.")
         self.path = path
+        self._target = target
         self._rows: list[Tensor] = []
 
     def write_on_batch_end(
@@ -50,5 +53,5 @@ class PredictionWriter(BasePredictionWriter):
         rows: Any = torch.cat(self._rows).numpy()
         text = io.StringIO()
         np.savetxt(text, rows, fmt="%.9g", delimiter=",", header="x1,x2,probability", comments="")
-        write_whole(self.path, text.getvalue().encode())
+        write_whole(self._target, text.getvalue().encode())
         print(f"predictions: {len(rows)} rows in {self.path}")

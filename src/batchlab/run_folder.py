@@ -15,7 +15,10 @@ SHARED = "BATCHLAB_RUN_FOLDER"
 """Environment variable by which a run's first process tells those that it starts the folder."""
 
 NAME = re.compile(r"[\w+-][\w+. -]{0,99}(?<![. ])")
-"""One folder's name that every file system can hold, which leaves no way out of the runs folder."""
+"""One folder's name, which leaves no way out of the runs folder."""
+
+LONGEST_NAME = 255
+"""In bytes, as ext4, APFS and others count: a letter of another script than ours has up to four."""
 
 
 def create_run_folder(runs: Path, name: str) -> Path:
@@ -34,6 +37,11 @@ def create_run_folder(runs: Path, name: str) -> Path:
         raise BadInputError(
             "name must be a folder's name of at most 100 letters, digits, spaces and any of _ + - . "
             f"(not at its start or end). Got {name!r} instead."
+        )
+    if (size := len(os.fsencode(name))) > LONGEST_NAME:
+        raise BadInputError(
+            f"name must be a folder's name of at most {LONGEST_NAME} bytes, of which letters that are not English have "
+            f"several. Got {name!r} instead, which has {size}."
         )
     try:
         (runs / name).mkdir(parents=True, exist_ok=True)
@@ -83,7 +91,7 @@ def run_of_last(checkpoint: Path) -> Path | None:
     """The folder of the run whose last state a checkpoint is; None if it is any other checkpoint."""
     folder = checkpoint.absolute().parent.parent
     whole = checkpoint.name == "last.ckpt" and (folder / "config.yaml").is_file()
-    return checkpoint.parent.parent if whole else None
+    return folder if whole else None
 
 
 def discard_run_folder(folder: Path) -> None:

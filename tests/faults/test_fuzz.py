@@ -1,6 +1,7 @@
 """Command lines and config files that nobody would write: refused or run, but never a traceback."""
 
 import faulthandler
+import json
 import os
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from batchlab.commands import BatchlabCLI
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 SEED = int(os.environ.get("BATCHLAB_FUZZ_SEED", "0"))
-EXAMPLES = int(os.environ.get("BATCHLAB_FUZZ", "1000")) // 4
+EXAMPLES = int(os.environ.get("BATCHLAB_FUZZ", "1000")) // 5
 SECONDS = 10
 
 # They start processes, or wait for other machines.
@@ -59,6 +60,34 @@ def keys():
     return sorted(key for key in {*known, *below} if key.partition(".init_args")[0] not in OUT_OF_HERE)
 
 
+# What would do harm if it were called, imported or built: in place of an optimizer, and wherever a class is named.
+HARM = {
+    "os.mkdir": {"path": "harm"},
+    "os.system": {"command": "mkdir harm"},
+    "posix.system": {"command": "mkdir harm"},
+    "subprocess.Popen": {"args": ["mkdir", "harm"]},
+    "subprocess.run": {"args": ["mkdir", "harm"]},
+    "pathlib.Path.mkdir": {"self": "harm"},
+    "builtins.exec": {"source": "import os; os.mkdir('harm')"},
+    "functools.partial": {"func": "os.mkdir"},
+    "torch.hub.os.mkdir": {"path": "harm"},
+    "batchlab.files.write_whole": {"path": "harm", "content": "harm"},
+    "batchlab.commands.run": {"command": "fit", "args": []},
+    "nowhere.Optimizer": {},
+    "torch.optim.lr_scheduler.StepLR": {"step_size": 1},
+    "torch.optim.lr_scheduler.LambdaLR": {"lr_lambda": "os.mkdir"},
+    "torch.optim.SGD": {"lr": 0.01},
+}
+HARMFUL = st.recursive(
+    st.sampled_from(sorted(HARM)).map(lambda path: {"class_path": path, "init_args": HARM[path]}),
+    lambda inner: st.builds(
+        lambda path, key, value: {"class_path": path, "init_args": {**HARM[path], key: value}},
+        st.sampled_from(["torch.optim.SGD", *sorted(path for path in HARM if path.startswith("torch.optim.lr"))]),
+        st.sampled_from(["lr", "momentum", "lr_lambda", "step_size", "anything"]),
+        inner,
+    ),
+    max_leaves=2,
+)
 KEYS = keys()
 WORDS = st.lists(st.builds("--{}={}".format, st.sampled_from(KEYS), VALUES) | VALUES, max_size=3)
 LEAVES = VALUES | st.integers() | st.floats() | st.none() | st.booleans()
@@ -104,6 +133,20 @@ def test_no_command_line_ends_in_a_traceback(part, monkeypatch, capsys):
     def fuzz(command, words):
         monkeypatch.setattr("sys.argv", ["batchlab", command, *words])
         assert_told([command, *words, *(SMALL if command in ("fit", "compare") else SMALL[:2])])
+        assert "Traceback" not in capsys.readouterr().err
+
+    fuzz()
+
+
+def test_no_class_path_runs_what_it_names(monkeypatch, capsys):
+    @seed(SEED)
+    @FUZZED
+    @given(st.sampled_from(["model.optimizer", "model.lr_scheduler", "trainer.callbacks", "trainer.logger"]), HARMFUL)
+    def fuzz(key, spec):
+        group, name = key.split(".")
+        words = ["fit", "--config=config.yaml", *SMALL]
+        monkeypatch.setattr("sys.argv", ["batchlab", *words])
+        assert_told(words, json.dumps({group: {name: spec}}).encode())
         assert "Traceback" not in capsys.readouterr().err
 
     fuzz()
