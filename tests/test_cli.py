@@ -162,7 +162,7 @@ def test_the_saved_config_does_not_resume(batchlab):
 def test_without_a_logger_there_are_still_a_config_and_checkpoints(batchlab):
     for _ in range(2):
         assert batchlab("fit", *QUICK, "--trainer.logger=false") == 0
-    assert sorted(path.name for path in RUN.with_name("version_1").iterdir()) == ["checkpoints", "config.yaml"]
+    assert sorted(path.name for path in RUN.with_name("version_1").iterdir()) == [".lock", "checkpoints", "config.yaml"]
 
 
 def test_a_logger_of_ones_own_is_used_instead(batchlab):

@@ -92,7 +92,7 @@ def test_a_run_that_is_being_trained_is_left_alone(one_epoch, batchlab, capsys, 
     before = LAST.read_bytes()
     lock = run_lock.RunLock(RUN)
     assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 2
-    assert f"must be trained in by one process. Got '{RUN}'" in capsys.readouterr().err
+    assert "must be trained in by one process. Got '" in capsys.readouterr().err
     assert LAST.read_bytes() == before
     lock.release()
     assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 0
