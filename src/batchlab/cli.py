@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from batchlab import __version__
-from batchlab.errors import BadInputError, RunError
+from batchlab.errors import BadInputError, Interrupted, RunError
+from batchlab.stop_signals import STOP_SIGNALS
 
 COMMANDS = {
     "fit": "train a model; with no arguments, the mini-batch regime",
@@ -31,17 +32,23 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit status: 0 if all went well, 1 if a run could not go on, 2 if the input was bad, 130 or 143 if the run
         was ended by Ctrl-C or SIGTERM.
     """
+    with STOP_SIGNALS.listening():
+        return _status(list(sys.argv[1:] if args is None else args))
+
+
+def _status(args: list[str]) -> int:
     try:
-        return _dispatch(list(sys.argv[1:] if args is None else args))
+        _dispatch(args)
     except (BadInputError, RunError) as error:
         print(f"batchlab: error: {error}", file=sys.stderr)
         return error.status
-    except KeyboardInterrupt:
-        print("batchlab: interrupted", file=sys.stderr)
-        return 130
+    except Interrupted as stop:
+        print(f"batchlab: {stop}", file=sys.stderr)
+        return stop.status
+    return 0
 
 
-def _dispatch(args: list[str]) -> int:
+def _dispatch(args: list[str]) -> None:
     command, *rest = args or ["--help"]
     if command in ("-h", "--help"):
         print(_usage())
@@ -54,7 +61,6 @@ def _dispatch(args: list[str]) -> int:
         raise BadInputError(f"the command comes first, as in: batchlab fit {words}. Got {command!r} instead.")
     else:
         raise BadInputError(f"the command must be one of {', '.join(COMMANDS)}. Got {command!r} instead.")
-    return 0
 
 
 def _load(command: str) -> Callable[[list[str]], object]:

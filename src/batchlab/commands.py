@@ -10,12 +10,10 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 
 from batchlab.console import quiet
-from batchlab.errors import BadInputError, RunError
+from batchlab.errors import TRACEBACK, BadInputError, Interrupted, InterruptedRunError, RunError
 from batchlab.files import write_whole
 from batchlab.lightning_cli import BatchlabCLI
-
-TRACEBACK = "BATCHLAB_TRACEBACK"
-"""Environment variable: set to anything, it lets errors through as they are, for those who work on the code."""
+from batchlab.stop_signals import STOP_SIGNALS
 
 
 def run(command: str, args: list[str]) -> Path | None:
@@ -31,6 +29,7 @@ def run(command: str, args: list[str]) -> Path | None:
     Raises:
         BadInputError: If the arguments cannot be used; no run folder is left then.
         RunError: If a run could not go on; what it had saved is kept.
+        Interrupted: If a signal has ended an evaluation, or what comes before a run.
     """
     with quiet():
         with in_words():
@@ -100,15 +99,41 @@ def _words(error: Exception) -> str:
 
 def _fit(cli: BatchlabCLI) -> None:
     try:
+        _train(cli)
+    except BadInputError:
+        cli.discard_run_folder()
+        raise
+    except (Interrupted, InterruptedRunError) as stop:
+        raise _put_in_order(cli, stop) from None
+    if cli.run_folder is not None:
+        cli.trainer.print(f"run folder: {cli.run_folder}")
+    if STOP_SIGNALS.received:
+        raise InterruptedRunError("came after the last step: the run is complete.", STOP_SIGNALS.received)
+
+
+def _train(cli: BatchlabCLI) -> None:
+    try:
         with in_words(cli.run_folder):
             if cli.run_folder is not None:
                 rank_zero_only(write_whole)(cli.run_folder / "config.yaml", cli.yaml.encode())
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
-    except BadInputError:
+    finally:
+        STOP_SIGNALS.postpone_no_more()
+
+
+def _put_in_order(cli: BatchlabCLI, stop: Interrupted | InterruptedRunError) -> InterruptedRunError:
+    """Discards what an interrupted run has left, if that is worth nothing, and says where the run was."""
+    steps = cli.trainer.global_step
+    keeps = cli.config.trainer.enable_checkpointing is not False
+    if cli.run_folder and not any(cli.run_folder.glob("checkpoints/*")) and (keeps or not steps):
         cli.discard_run_folder()
-        raise
-    if cli.run_folder is not None:
-        cli.trainer.print(f"run folder: {cli.run_folder}")
+    if isinstance(stop, InterruptedRunError):
+        return stop
+    if cli.run_to_continue is not None:
+        return InterruptedRunError(f"before the next step: {cli.run_folder} is as it was.", stop.number)
+    if steps:
+        return InterruptedRunError(f"after {steps} steps of a run that keeps no checkpoints.", stop.number)
+    return InterruptedRunError("before the first step: nothing is left.", stop.number)
 
 
 def _evaluate(cli: BatchlabCLI) -> None:

@@ -19,6 +19,7 @@ from batchlab.continued import check_optimizer_kept, continued_run
 from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
 from batchlab.errors import BadInputError
+from batchlab.graceful_stop import KeepListening
 from batchlab.keys import add_checkpoint_keys, add_run_keys, check_groups, emptied_lists
 from batchlab.model import BinaryClassifier
 from batchlab.nan_guard import NanGuard
@@ -126,7 +127,7 @@ class BatchlabCLI(LightningCLI):
             super().instantiate_classes()
             if self.config.ckpt_path is not None:
                 check_weights_fit(self.model, Path(self.config.ckpt_path))
-        except Exception:
+        except BaseException:  # a signal too
             self.discard_run_folder()
             raise
 
@@ -150,6 +151,7 @@ class BatchlabCLI(LightningCLI):
         return shared_run_folder(Path(self.config.trainer.default_root_dir), self.config.name)
 
     def _callbacks(self, config: Namespace) -> Iterator[Callback]:
+        yield KeepListening()
         if self.command == "predict":
             yield PredictionWriter(Path(self.config.output))
         if self.command == "fit" and self.config.on_nan == "stop":
