@@ -10,7 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 
 from batchlab.console import quiet
-from batchlab.errors import TRACEBACK, BadInputError, Interrupted, InterruptedRunError, RunError
+from batchlab.errors import TRACEBACK, BadInputError, Interrupted, InterruptedRunError, OutputError, RunError
 from batchlab.files import write_whole
 from batchlab.lightning_cli import BatchlabCLI
 from batchlab.stop_signals import STOP_SIGNALS
@@ -75,10 +75,11 @@ def in_words(run_folder: Path | None = None) -> Iterator[None]:
     Raises:
         BadInputError: For an exception before anything was saved.
         RunError: For one after it, and for whatever the operating system refuses.
+        OutputError: If standard output cannot be written.
     """
     try:
         yield
-    except (BadInputError, RunError):
+    except (BadInputError, RunError, OutputError):
         raise
     except Exception as error:
         if TRACEBACK in os.environ:
@@ -103,8 +104,12 @@ def _fit(cli: BatchlabCLI) -> None:
     except BadInputError:
         cli.discard_run_folder()
         raise
-    except (Interrupted, InterruptedRunError) as stop:
-        raise _put_in_order(cli, stop) from None
+    except (InterruptedRunError, OutputError):
+        _discard_if_worth_nothing(cli)
+        raise
+    except Interrupted as stop:
+        _discard_if_worth_nothing(cli)
+        raise InterruptedRunError(_where(cli), stop.number) from None
     if cli.run_folder is not None:
         cli.trainer.print(f"run folder: {cli.run_folder}")
     if STOP_SIGNALS.received:
@@ -121,19 +126,20 @@ def _train(cli: BatchlabCLI) -> None:
         STOP_SIGNALS.postpone_no_more()
 
 
-def _put_in_order(cli: BatchlabCLI, stop: Interrupted | InterruptedRunError) -> InterruptedRunError:
-    """Discards what an interrupted run has left, if that is worth nothing, and says where the run was."""
-    steps = cli.trainer.global_step
-    keeps = cli.config.trainer.enable_checkpointing is not False
-    if cli.run_folder and not any(cli.run_folder.glob("checkpoints/*")) and (keeps or not steps):
+def _discard_if_worth_nothing(cli: BatchlabCLI) -> None:
+    """Discards a run that has nothing to go on from, unless it has trained and was told to keep no checkpoints."""
+    if cli.run_folder is None or any(cli.run_folder.glob("checkpoints/*")):
+        return
+    if cli.trainer.global_step == 0 or cli.config.trainer.enable_checkpointing is not False:
         cli.discard_run_folder()
-    if isinstance(stop, InterruptedRunError):
-        return stop
+
+
+def _where(cli: BatchlabCLI) -> str:
     if cli.run_to_continue is not None:
-        return InterruptedRunError(f"before the next step: {cli.run_folder} is as it was.", stop.number)
-    if steps:
-        return InterruptedRunError(f"after {steps} steps of a run that keeps no checkpoints.", stop.number)
-    return InterruptedRunError("before the first step: nothing is left.", stop.number)
+        return f"before the next step: {cli.run_folder} is as it was."
+    if cli.trainer.global_step == 0:
+        return "before the first step: nothing is left."
+    return f"after {cli.trainer.global_step} steps of a run that keeps no checkpoints."
 
 
 def _evaluate(cli: BatchlabCLI) -> None:

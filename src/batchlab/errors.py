@@ -27,6 +27,10 @@ class InterruptedRunError(RunError):
         self.status = 128 + number
 
 
+class OutputError(OSError):
+    """Standard output cannot be written: a full disk, or a reader that has gone. Exit status 1, or 141."""
+
+
 class Interrupted(BaseException):
     """A signal ends a command wherever it stands; exit status as above.
 
