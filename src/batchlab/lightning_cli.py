@@ -28,6 +28,7 @@ from batchlab.progress import TimedProgressBar
 from batchlab.run_checkpoints import checkpoint_callbacks
 from batchlab.run_folder import discard_run_folder, newest_last, run_of_last, shared_run_folder
 from batchlab.run_loggers import run_loggers, tensorboard_callbacks
+from batchlab.slurm import SlurmRequeue, requeued_run
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the printed digits are promised there, and 17,000 weights would bore a GPU
@@ -85,6 +86,9 @@ class BatchlabCLI(LightningCLI):
         """
         try:
             self.config = parser.parse_args(self.args)
+            if self.command == "fit":
+                requeued = requeued_run(Path(self.config.trainer.default_root_dir), self.args)
+                self.config.ckpt_path = str(requeued) if requeued else self.config.ckpt_path
             if self.config.ckpt_path is not None:
                 self._start_from_checkpoint(parser)
             check_groups(self.config)
@@ -144,6 +148,7 @@ class BatchlabCLI(LightningCLI):
             self.run_folder = self.run_to_continue or self.make_run_folder()
         if self.run_folder is not None:
             self._keep_everything_in(self.run_folder)
+        config.callbacks.append(SlurmRequeue(self.run_folder, self.args))
         return super().instantiate_trainer(**kwargs)
 
     def make_run_folder(self) -> Path | None:
