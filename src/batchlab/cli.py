@@ -4,12 +4,14 @@ Kept light on purpose: everything that needs torch is imported by the command th
 """
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from batchlab import __version__
-from batchlab.errors import BadInputError, RunError
+from batchlab import __version__, output
+from batchlab.errors import TRACEBACK, BadInputError, Interrupted, OutputError, RunError
+from batchlab.stop_signals import STOP_SIGNALS
 
 COMMANDS = {
     "fit": "train a model; with no arguments, the mini-batch regime",
@@ -29,19 +31,33 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 if all went well, 1 if a run could not go on, 2 if the input was bad, 130 or 143 if the run
-        was ended by Ctrl-C or SIGTERM.
+        was ended by Ctrl-C or SIGTERM, 141 if whoever reads the output has gone.
     """
+    with STOP_SIGNALS.listening():
+        return _status(list(sys.argv[1:] if args is None else args))
+
+
+def _status(args: list[str]) -> int:
     try:
-        return _dispatch(list(sys.argv[1:] if args is None else args))
+        with output.watched():
+            _dispatch(args)
     except (BadInputError, RunError) as error:
-        print(f"batchlab: error: {error}", file=sys.stderr)
+        output.say(f"batchlab: error: {error}")
         return error.status
-    except KeyboardInterrupt:
-        print("batchlab: interrupted", file=sys.stderr)
-        return 130
+    except Interrupted as stop:
+        output.say(f"batchlab: {stop}")
+        return stop.status
+    except OutputError as error:
+        return output.status_without(error)
+    except OSError as error:  # a run's are in its own words; these are of what surrounds it
+        if TRACEBACK in os.environ:
+            raise
+        output.say(f"batchlab: error: a file cannot be written or read: {error}.")
+        return 1
+    return 0
 
 
-def _dispatch(args: list[str]) -> int:
+def _dispatch(args: list[str]) -> None:
     command, *rest = args or ["--help"]
     if command in ("-h", "--help"):
         print(_usage())
@@ -54,7 +70,6 @@ def _dispatch(args: list[str]) -> int:
         raise BadInputError(f"the command comes first, as in: batchlab fit {words}. Got {command!r} instead.")
     else:
         raise BadInputError(f"the command must be one of {', '.join(COMMANDS)}. Got {command!r} instead.")
-    return 0
 
 
 def _load(command: str) -> Callable[[list[str]], object]:

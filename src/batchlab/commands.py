@@ -10,12 +10,10 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 
 from batchlab.console import quiet
-from batchlab.errors import BadInputError, RunError
+from batchlab.errors import TRACEBACK, BadInputError, Interrupted, InterruptedRunError, OutputError, RunError
 from batchlab.files import write_whole
 from batchlab.lightning_cli import BatchlabCLI
-
-TRACEBACK = "BATCHLAB_TRACEBACK"
-"""Environment variable: set to anything, it lets errors through as they are, for those who work on the code."""
+from batchlab.stop_signals import STOP_SIGNALS
 
 
 def run(command: str, args: list[str]) -> Path | None:
@@ -31,6 +29,7 @@ def run(command: str, args: list[str]) -> Path | None:
     Raises:
         BadInputError: If the arguments cannot be used; no run folder is left then.
         RunError: If a run could not go on; what it had saved is kept.
+        Interrupted: If a signal has ended an evaluation, or what comes before a run.
     """
     with quiet():
         with in_words():
@@ -76,10 +75,11 @@ def in_words(run_folder: Path | None = None) -> Iterator[None]:
     Raises:
         BadInputError: For an exception before anything was saved.
         RunError: For one after it, and for whatever the operating system refuses.
+        OutputError: If standard output cannot be written.
     """
     try:
         yield
-    except (BadInputError, RunError):
+    except (BadInputError, RunError, OutputError):
         raise
     except Exception as error:
         if TRACEBACK in os.environ:
@@ -100,15 +100,46 @@ def _words(error: Exception) -> str:
 
 def _fit(cli: BatchlabCLI) -> None:
     try:
+        _train(cli)
+    except BadInputError:
+        cli.discard_run_folder()
+        raise
+    except (InterruptedRunError, OutputError):
+        _discard_if_worth_nothing(cli)
+        raise
+    except Interrupted as stop:
+        _discard_if_worth_nothing(cli)
+        raise InterruptedRunError(_where(cli), stop.number) from None
+    if cli.run_folder is not None:
+        cli.trainer.print(f"run folder: {cli.run_folder}")
+    if STOP_SIGNALS.received:
+        raise InterruptedRunError("came after the last step: the run is complete.", STOP_SIGNALS.received)
+
+
+def _train(cli: BatchlabCLI) -> None:
+    try:
         with in_words(cli.run_folder):
             if cli.run_folder is not None:
                 rank_zero_only(write_whole)(cli.run_folder / "config.yaml", cli.yaml.encode())
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
-    except BadInputError:
+    finally:
+        STOP_SIGNALS.postpone_no_more()
+
+
+def _discard_if_worth_nothing(cli: BatchlabCLI) -> None:
+    """Discards a run that has nothing to go on from, unless it has trained and was told to keep no checkpoints."""
+    if cli.run_folder is None or any(cli.run_folder.glob("checkpoints/*")):
+        return
+    if cli.trainer.global_step == 0 or cli.config.trainer.enable_checkpointing is not False:
         cli.discard_run_folder()
-        raise
-    if cli.run_folder is not None:
-        cli.trainer.print(f"run folder: {cli.run_folder}")
+
+
+def _where(cli: BatchlabCLI) -> str:
+    if cli.run_to_continue is not None:
+        return f"before the next step: {cli.run_folder} is as it was."
+    if cli.trainer.global_step == 0:
+        return "before the first step: nothing is left."
+    return f"after {cli.trainer.global_step} steps of a run that keeps no checkpoints."
 
 
 def _evaluate(cli: BatchlabCLI) -> None:

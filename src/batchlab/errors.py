@@ -1,5 +1,10 @@
 """The exceptions that the command line turns into a message and an exit status."""
 
+import signal
+
+TRACEBACK = "BATCHLAB_TRACEBACK"
+"""Environment variable: set to anything, it lets errors through as they are, for those who work on the code."""
+
 
 class BadInputError(Exception):
     """What the user gave cannot be used; the message says which rule, key and value. Exit status 2."""
@@ -14,8 +19,25 @@ class RunError(Exception):
 
 
 class InterruptedRunError(RunError):
-    """A signal ended a run after its state was saved; as in shells, the exit status is 128 and the signal's number."""
+    """A signal ended a run, whose end is put in order; as in shells, the exit status is 128 and the signal's number."""
 
-    def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
-        self.status = 128 + signal_number
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(f"{signal.Signals(number).name} {message}")
+        self.number = number
+        self.status = 128 + number
+
+
+class OutputError(OSError):
+    """Standard output cannot be written: a full disk, or a reader that has gone. Exit status 1, or 141."""
+
+
+class Interrupted(BaseException):
+    """A signal ends a command wherever it stands; exit status as above.
+
+    Not an Exception, which somebody on its way might handle; nor a KeyboardInterrupt, which Lightning does handle.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"{signal.Signals(number).name} ended the command. What was finished before is kept.")
+        self.number = number
+        self.status = 128 + number

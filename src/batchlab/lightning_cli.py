@@ -22,6 +22,7 @@ from batchlab.continued import check_optimizer_kept, continued_run
 from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
 from batchlab.errors import BadInputError
+from batchlab.graceful_stop import KeepListening
 from batchlab.keys import add_checkpoint_keys, add_run_keys, check_groups, emptied_lists
 from batchlab.model import BinaryClassifier
 from batchlab.nan_guard import NanGuard
@@ -31,6 +32,7 @@ from batchlab.run_checkpoints import checkpoint_callbacks
 from batchlab.run_folder import discard_run_folder, newest_last, run_of_last, shared_run_folder
 from batchlab.run_lock import RunLock
 from batchlab.run_loggers import run_loggers, tensorboard_callbacks
+from batchlab.slurm import SlurmRequeue, requeued_run
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the printed digits are promised there, and 17,000 weights would bore a GPU
@@ -90,6 +92,9 @@ class BatchlabCLI(LightningCLI):
         """
         try:
             self.config = parser.parse_args(self.args)
+            if self.command == "fit":
+                requeued = requeued_run(Path(self.config.trainer.default_root_dir), self.args)
+                self.config.ckpt_path = str(requeued) if requeued else self.config.ckpt_path
             if self.config.ckpt_path is not None:
                 self._start_from_checkpoint(parser)
             check_groups(self.config)
@@ -136,7 +141,7 @@ class BatchlabCLI(LightningCLI):
             super().instantiate_classes()
             if self.config.ckpt_path is not None:
                 check_weights_fit(self.model, Path(self.config.ckpt_path))
-        except Exception:
+        except BaseException:  # a signal too
             self.discard_run_folder()
             raise
 
@@ -153,6 +158,7 @@ class BatchlabCLI(LightningCLI):
             config.logger = config.enable_checkpointing = False  # evaluations print, and leave no folder
         elif not config.fast_dev_run:
             self._use_run_folder()
+        config.callbacks.append(SlurmRequeue(self.run_folder, self.args))
         return super().instantiate_trainer(**kwargs)
 
     def _use_run_folder(self) -> None:
@@ -169,6 +175,7 @@ class BatchlabCLI(LightningCLI):
         return shared_run_folder(Path(self.config.trainer.default_root_dir), self.config.name)
 
     def _callbacks(self, config: Namespace) -> Iterator[Callback]:
+        yield KeepListening()
         if self.command == "predict":
             yield PredictionWriter(Path(self.config.output))
         if self.command == "fit" and self.config.on_nan == "stop":

@@ -42,5 +42,5 @@ def checkpoint_callbacks(folder: Path, config: str, *, validated: bool) -> list[
     """
     last = LastCheckpoint(folder / "checkpoints" / "last.ckpt")
     best = [BestCheckpoint(folder / "checkpoints")] if validated else []
-    # The last state comes last, so that what it says of the others is what they are.
-    return [Origin(config), GracefulStop(last), ExactResume(), *best, last]
+    # The last state comes after the best, so that what it says of that is so.
+    return [Origin(config), ExactResume(), *best, last, GracefulStop(last)]

@@ -21,11 +21,12 @@ def obey_permissions():
         assert libc.capset(version_and_this_process, none_at_all) == 0, os.strerror(ctypes.get_errno())
 
 
-def _main(words, folder, every, limit):
+def _main(words, folder, every, limit, environment):
     from batchlab import last_checkpoint, loggers
     from batchlab.cli import main
 
     last_checkpoint.SECONDS_BETWEEN = loggers.SECONDS_BETWEEN = every
+    os.environ |= environment
     os.chdir(folder)
     obey_permissions()
     log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -42,7 +43,7 @@ def _main(words, folder, every, limit):
     sys.exit(main())
 
 
-def start(words, folder, every=0.05, limit=None):
+def start(words, folder, every=0.05, limit=None, environment=None):
     """Starts a command in a folder.
 
     Args:
@@ -50,8 +51,9 @@ def start(words, folder, every=0.05, limit=None):
         folder: Where it runs; log.txt gets what it prints.
         every: Seconds from one checkpoint to the next.
         limit: Bytes that no file may grow beyond.
+        environment: Variables that are set beside those of all.
     """
-    process = CONTEXT.Process(target=_main, args=(words, str(folder), every, limit))
+    process = CONTEXT.Process(target=_main, args=(words, str(folder), every, limit, environment or {}))
     process.start()
     return process
 

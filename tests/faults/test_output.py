@@ -1,0 +1,60 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchlab.checkpoint import read_checkpoint
+
+FULL = Path("/dev/full")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FULL.exists(), reason="Linux has such a device")]
+FIT = ["fit", "--data.num_validation=20"]
+
+
+def batchlab(*words, unbuffered="", **options):
+    """A command in a process of its own: its exit status, and what it said on standard error."""
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered, **options.pop("env", {})}
+    options = {"stderr": subprocess.PIPE, "text": True} | options
+    command = [sys.executable, "-m", "batchlab", *words]
+    done = subprocess.run(command, check=False, env=environment, timeout=120, **options)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--version"], ["fit", "--help"], FIT], ids=" ".join)
+def test_output_that_cannot_be_written_is_one_message_and_status_1(words, unbuffered):
+    with FULL.open("w") as full:
+        status, said = batchlab(*words, unbuffered=unbuffered, stdout=full)
+    assert status == 1
+    (line,) = said.splitlines()
+    assert line.startswith("batchlab: error: standard output cannot be written: [Errno 28] No space left on device")
+
+
+def test_messages_that_cannot_be_written_change_no_exit_status():
+    with FULL.open("w") as full:
+        assert batchlab("fit", "--bad=1", stderr=full)[0] == 2
+
+
+def test_a_reader_that_has_seen_enough_ends_the_run_quietly_and_what_was_saved_is_kept():
+    fit = f"{sys.executable} -m batchlab {' '.join(FIT)} --trainer.max_epochs=100000"
+    words = ["bash", "-c", f"{fit} | head -400 | tail -1; exit ${{PIPESTATUS[0]}}"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 141
+    assert done.stdout.startswith("epoch = ")
+    assert done.stderr == ""
+    assert read_checkpoint(Path("runs/minibatch/version_0/checkpoints/last.ckpt"))["global_step"] > 110
+
+
+def test_a_reader_that_goes_before_anything_is_saved_leaves_nothing():
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert batchlab(*FIT, unbuffered="1", stdout=writer) == (141, "")
+    os.close(writer)
+    assert not Path("runs").exists()
+
+
+def test_a_name_that_the_terminal_cannot_show_is_printed_as_codes():
+    status, said = batchlab(*FIT, "--name=läuft", env={"PYTHONIOENCODING": "ascii"}, stdout=subprocess.DEVNULL)
+    assert (status, said) == (0, "")
+    assert Path("runs/läuft/version_0/checkpoints/last.ckpt").exists()
