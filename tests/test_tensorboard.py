@@ -40,11 +40,19 @@ def one_run(batchlab):
 @pytest.mark.slow
 def test_the_x_axes_of_all_regimes_agree_since_they_count_events(three_runs):
     for tag in ("train/loss", "train/last_batch_loss", "val/loss", "val/regret", "time/epoch_sec"):
-        start = [] if tag == "train/last_batch_loss" else [0]
+        start = [0] if tag.startswith("val") else []
         for events in three_runs:
             assert [point.step for point in events.Scalars(tag)] == [*start, 1100, 2200, 3300], tag
     for events in three_runs:
         assert [image.step for image in events.Images("decision/contour")] == [1100, 2200, 3300]
+
+
+def test_an_only_epoch_is_drawn_as_a_line(batchlab):
+    assert batchlab("fit", *QUICK) == 0
+    for tag in ("train/loss", "time/epoch_sec"):
+        (start, first), (end, last) = [(point.step, point.value) for point in read("minibatch").Scalars(tag)]
+        assert (start, end) == (0, 1100)
+        assert first == last
 
 
 @pytest.mark.slow

@@ -72,12 +72,14 @@ class RunEvents(ByTheClock, TensorBoardLogger):
     """
 
     def __init__(self, folder: Path, seen: EventsSeen, seed: int = 0, resume_events: int | None = None) -> None:
-        purge = None if resume_events is None else resume_events + 1
+        # A start is always marked: TensorBoard takes back what lies behind the second mark of a run, not the first.
+        purge = 0 if resume_events is None else resume_events + 1
         runs, name, version = folder.parent.parent, folder.parent.name, folder.name
-        super().__init__(runs, name, version, purge is None, default_hp_metric=False, purge_step=purge)
+        super().__init__(runs, name, version, resume_events is None, default_hp_metric=False, purge_step=purge)
         self.seen = seen
         self.seed = seed
-        self.is_new = purge is None
+        self.is_new = resume_events is None
+        self._only_epoch: dict[str, float] = {}
         self._described: set[str] = set()
         self._points: list[tuple[str, int, float]] = []  # an epoch may be shorter than putting one into a file
 
@@ -86,8 +88,8 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         """Draws a point in each metric's chart; Lightning's "epoch" is left out, a straight line on this axis."""
         at = self.seen.events if step is None else self.seen.after(step)
         for tag, value in metrics.items():
-            if tag in WHOLE_EPOCHS and metrics.get("epoch") == 0:
-                self.log_curve(tag, 0, float(value))
+            if tag in WHOLE_EPOCHS:
+                self._only_epoch = {**self._only_epoch, tag: float(value)} if metrics.get("epoch") == 0 else {}
             if tag != "epoch":
                 self.log_curve(tag, at, float(value))
 
@@ -148,6 +150,8 @@ class RunEvents(ByTheClock, TensorBoardLogger):
     def finalize(self, status: str) -> None:
         """Writes what is left; only a run that has come to its end is called a success in the HPARAMS tab."""
         if status == "success":
+            for tag, value in self._only_epoch.items():
+                self.log_curve(tag, 0, value)
             self._writer().add_summary(hparams({}, {})[2])
         super().finalize(status)
 

@@ -53,8 +53,9 @@ class GracefulStop(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stops between two blocks of an epoch; after its last, what belongs to the epoch is done first."""
-        if not trainer.is_last_batch and is_complete(trainer, batch_idx):
+        """Stops between two blocks of an epoch; after the last one, what belongs to the end is done first."""
+        is_last = trainer.is_last_batch or trainer.global_step == trainer.max_steps
+        if not is_last and is_complete(trainer, batch_idx):
             self._stop_if_told(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 from batchlab.loggers import write_logs
 
@@ -41,6 +42,7 @@ class LastCheckpoint(Checkpoint):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._end = path.with_name(f".{path.name}.end.part")  # not the last one before all that belongs to it is done
         self._saved_at = time.monotonic()
         self._saved_step = 0
 
@@ -59,8 +61,9 @@ class LastCheckpoint(Checkpoint):
         if trainer.is_last_batch or not is_complete(trainer, batch_idx):
             return
         if trainer.global_step == trainer.max_steps:
-            self.save(trainer)
-        self._save_if_due(trainer)
+            trainer.save_checkpoint(self._end, weights_only=False)
+        else:
+            self._save_if_due(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the steps and the validation within an epoch that are done, if the last time was long enough ago."""
@@ -68,8 +71,11 @@ class LastCheckpoint(Checkpoint):
             self._save_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves the end."""
-        if trainer.global_step > self._saved_step:
+        """Saves the end; of a run that ended within an epoch, as it was before the epoch was wound up."""
+        if self._end.exists():
+            write_logs(trainer)
+            rank_zero_only(self._end.replace)(self.path)
+        elif trainer.global_step > self._saved_step:
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
 from lightning.pytorch.loops.loop import _Loop
+from torch import Tensor
 
 from batchlab.block_loader import callbacks_of
 
@@ -33,6 +34,7 @@ class ExactResume(Callback):
 
     def __init__(self) -> None:
         self._restored: dict[str, Any] = {}
+        self._metrics: dict[str, Tensor] = {}
 
     def state_dict(self) -> dict[str, Any]:
         """The random states, in types that a checkpoint may hold (`weights_only`)."""
@@ -48,15 +50,24 @@ class ExactResume(Callback):
         """Remembers the states until training starts."""
         self._restored = state_dict
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remembers what callbacks can watch, likewise."""
+        self._metrics = checkpoint["callback_metrics"]
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Between two epochs, leaves the one that has not begun out of the count: Lightning would skip it."""
+        """Keeps the metrics that callbacks can watch: early stopping asks for them in epochs without validation too.
+
+        And between two epochs, leaves the one that has not begun out of the count: Lightning would skip it.
+        """
+        checkpoint["callback_metrics"] = {name: value.clone() for name, value in trainer.callback_metrics.items()}
         progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
         if progress["current"]["ready"] == progress["current"]["started"] + 1:
             for count in (progress["current"], progress["total"]):
                 count["ready"] -= 1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Restores the random states of a run that goes on."""
+        """Restores the random states and the metrics of a run that goes on."""
+        trainer.callback_metrics.update(self._metrics)
         self._restore()
         if not trainer.fit_loop.restarted_mid_epoch:
             self._restored = {}

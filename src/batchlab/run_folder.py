@@ -88,10 +88,13 @@ def newest_last(runs: Path) -> Path:
 
 
 def run_of_last(checkpoint: Path) -> Path | None:
-    """The folder of the run whose last state a checkpoint is; None if it is any other checkpoint."""
+    """The folder of the run whose last state a checkpoint is, from here if it is within; None if it is any other."""
     folder = checkpoint.absolute().parent.parent
     whole = checkpoint.name == "last.ckpt" and (folder / "config.yaml").is_file()
-    return folder if whole else None
+    if not whole:
+        return None
+    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return here if len(here.parts) > len(("name", "version")) else folder
 
 
 def discard_run_folder(folder: Path) -> None:

@@ -14,6 +14,8 @@ SECONDS_TO_WAIT = 10.0
 class RunLock(Callback):
     """Holds a lock on a folder from its making until training ends. However the process ends, the lock ends with it.
 
+    It also removes what a killed process has left behind.
+
     Args:
         folder: The run's.
 
@@ -30,6 +32,8 @@ class RunLock(Callback):
                 f"a run's folder must be trained in by one process. Got {str(folder)!r}, in which another one trains: "
                 "wait for it, or give ckpt_path the last.ckpt of another run."
             ) from error
+        for part in folder.rglob(".*.part"):  # of files that a killed process has not finished
+            part.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Lets others in; does nothing if it did so before."""

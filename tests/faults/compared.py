@@ -1,7 +1,7 @@
 """Whether two runs are the same run."""
 
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from batchlab.checkpoint import read_checkpoint
 from batchlab.loggers import read_rows
@@ -26,26 +26,19 @@ def table(folder):
     return [{key: value for key, value in row.items() if value and key != "time/epoch_sec"} for row in rows]
 
 
-def curves(folder):
-    """TensorBoard's scalars by tag, as its own reader gives them; of times only the steps."""
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+def charts(folder):
+    """Curves, pictures and words by tag, as TensorBoard itself reads them; of times only the steps."""
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     events.Reload()
+    shown = ("train", "val", "time", "decision", "run/about")
+    tags = [tag for tag in events.Tags()["tensors"] if tag.startswith(shown)]
     return {
-        tag: [(event.step, None if tag.startswith("time") else event.value) for event in events.Scalars(tag)]
-        for tag in events.Tags()["scalars"]
+        tag: [
+            (event.step, None if tag.startswith("time") else event.tensor_proto.SerializeToString())
+            for event in events.Tensors(tag)
+        ]
+        for tag in tags
     }
-
-
-def pictures(folder):
-    """TensorBoard's images, precision-recall curves and texts by tag."""
-    events = EventAccumulator(str(folder), size_guidance={"images": 0, "tensors": 0})
-    events.Reload()
-    images = {tag: [(i.step, i.encoded_image_string) for i in events.Images(tag)] for tag in events.Tags()["images"]}
-    tensors = {
-        tag: [(event.step, event.tensor_proto.SerializeToString()) for event in events.Tensors(tag)]
-        for tag in events.Tags()["tensors"]
-    }
-    return images | tensors
 
 
 def assert_same(one, other):
@@ -55,8 +48,11 @@ def assert_same(one, other):
     for name in files:
         assert_equal(state(one / "checkpoints" / name), state(other / "checkpoints" / name), name)
     assert table(one) == table(other)
-    assert curves(one) == curves(other)
-    assert pictures(one) == pictures(other)
+    ours, theirs = charts(one), charts(other)
+    assert ours.keys() == theirs.keys()
+    for tag in ours:
+        assert [step for step, _ in ours[tag]] == [step for step, _ in theirs[tag]], tag
+        assert ours[tag] == theirs[tag], tag
 
 
 def assert_equal(one, other, where="checkpoint"):
