@@ -26,7 +26,7 @@ DESCRIPTIONS = {
 """One line a chart or group of charts, as TensorBoard shows it behind its (i)."""
 
 WHOLE_EPOCHS = ("train/loss", "time/epoch_sec")
-"""Values of whole epochs: of a run that has but one they are drawn from its start on, as a line and not as a dot."""
+"""Values of whole epochs: the first is drawn from the epoch's start on, so that an only epoch is a line, not a dot."""
 
 LAYOUT = {
     "quality": {name: ["Multiline", [f"val/{name}$"]] for name in ("regret", "auroc", "average_precision")},

@@ -3,6 +3,8 @@
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,6 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         self.seen = seen
         self.seed = seed
         self.is_new = resume_events is None
-        self._only_epoch: dict[str, float] = {}
         self._described: set[str] = set()
         self._points: list[tuple[str, int, float]] = []  # an epoch may be shorter than putting one into a file
 
@@ -88,8 +89,8 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         """Draws a point in each metric's chart; Lightning's "epoch" is left out, a straight line on this axis."""
         at = self.seen.events if step is None else self.seen.after(step)
         for tag, value in metrics.items():
-            if tag in WHOLE_EPOCHS:
-                self._only_epoch = {**self._only_epoch, tag: float(value)} if metrics.get("epoch") == 0 else {}
+            if tag in WHOLE_EPOCHS and metrics.get("epoch") == 0 and tag not in self._drawn_at_start:
+                self.log_curve(tag, 0, float(value))
             if tag != "epoch":
                 self.log_curve(tag, at, float(value))
 
@@ -150,8 +151,6 @@ class RunEvents(ByTheClock, TensorBoardLogger):
     def finalize(self, status: str) -> None:
         """Writes what is left; only a run that has come to its end is called a success in the HPARAMS tab."""
         if status == "success":
-            for tag, value in self._only_epoch.items():
-                self.log_curve(tag, 0, value)
             self._writer().add_summary(hparams({}, {})[2])
         super().finalize(status)
 
@@ -164,6 +163,17 @@ class RunEvents(ByTheClock, TensorBoardLogger):
             if not value.metadata.plugin_data.plugin_name:  # torch names it for the newer kinds of charts alone
                 value.metadata.plugin_data.plugin_name = PLUGINS[value.WhichOneof("value")]
         self._writer().add_summary(summary, at)
+
+    @cached_property
+    def _drawn_at_start(self) -> set[str]:
+        """Charts in which a run that was killed in its first epoch has a point at 0 already: it is not taken back."""
+        if self.is_new:
+            return set()
+        from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+        files = Path(self.log_dir).glob("events.*")
+        events = chain.from_iterable(EventFileLoader(str(path)).Load() for path in files)
+        return {value.tag for event in events if event.step == 0 for value in event.summary.value}
 
     def _writer(self) -> Any:
         return self.experiment._get_file_writer()  # noqa: SLF001 - the public calls take no description

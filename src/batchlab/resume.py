@@ -52,7 +52,7 @@ class ExactResume(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remembers what callbacks can watch, likewise."""
-        self._metrics = checkpoint["callback_metrics"]
+        self._metrics = checkpoint.get("callback_metrics", {})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keeps the metrics that callbacks can watch: early stopping asks for them in epochs without validation too.
