@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau, StepL
 
 from batchlab.checkpoint import WholeCheckpointIO
 from batchlab.data import ToyDataModule
+from batchlab.factories import built
 from batchlab.model import MLP, BinaryClassifier, regret
 from batchlab.origin import Origin
 
@@ -123,3 +124,18 @@ def test_without_a_known_posterior_there_is_no_regret():
     dataset = torch.utils.data.TensorDataset(*ToyDataModule()._fresh_events(50, 1).tensors[:2])
     (metrics,) = trainer.validate(model, torch.utils.data.DataLoader(dataset, batch_size=50), verbose=False)
     assert set(metrics) == {"val/loss", "val/auroc", "val/average_precision"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        (3, "must be a mapping of keys"),
+        ({"hidden": {"class_path": "os.system"}}, "must be a plain value"),
+        ({"optimizer": 3}, "must be a class_path with its init_args"),
+        ({"optimizer": {"class_path": "os.system", "init_args": {}}}, "must name a subclass of torch.optim"),
+        ({"optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": {}}}}, "must have numbers and words"),
+    ],
+)
+def test_hyperparameters_that_are_more_than_data_are_refused(settings, rule):
+    with pytest.raises(ValueError, match=rule):
+        built(settings)

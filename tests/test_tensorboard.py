@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from batchlab.charts import DESCRIPTIONS, LAYOUT
+from batchlab.event_files import EventsSeen, RunEvents
 from batchlab.loggers import RunTable
 
 QUICK = ("--data.num_validation=200",)
@@ -223,3 +224,13 @@ def test_a_run_that_goes_on_has_one_row_of_settings_and_one_text(batchlab):
     assert len(events.Tensors("run/about/text_summary")) == 1
     assert len(events.Images("decision/exact_posterior")) == 1
     assert len(list(Path("runs/minibatch/version_0").glob("events*"))) == 2
+
+
+def test_a_first_epoch_that_goes_on_has_its_start_drawn_once(batchlab):
+    assert batchlab("fit", *QUICK) == 0
+    seen = EventsSeen()
+    seen.load_state_dict({"events": 1100, "step_events": 10})
+    logger = RunEvents(Path("runs/minibatch/version_0"), seen, resume_events=1000)
+    logger.log_metrics({"epoch": 0, "train/loss": 1.0}, 0)
+    logger.finalize("success")
+    assert [point.step for point in read("minibatch").Scalars("train/loss")] == [0, 1110]

@@ -119,11 +119,13 @@ def test_the_browser_that_is_set_opens_the_curves_that_tell_most(served, runs, t
     script.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.part; mv {opened}.part {opened}\n')
     script.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(script))
-    _, line = served("--browser")
+    process, line = served("--browser")
     until = time.monotonic() + 20
     while not opened.exists() and time.monotonic() < until:
         time.sleep(0.1)
     assert opened.read_text() == first_view(address_in(line))
+    process.terminate()
+    assert process.wait(20) == 0
 
 
 @pytest.fixture
