@@ -77,9 +77,14 @@ def end(process, number, seconds):
     return process.exitcode
 
 
-def wait_for(path: Path, seconds=60):
-    """Waits until a file is there."""
+def written(path: Path):
+    """When a file was written last; None if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def wait_for(path: Path, seconds=60, other_than=None):
+    """Waits until a file is there, or another one than was written then."""
     until = time.monotonic() + seconds
-    while not path.exists():
+    while written(path) in (None, other_than):
         assert time.monotonic() < until, f"{path} does not come"
         time.sleep(0.01)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from compared import assert_same
-from forked import end, run, start, wait_for
+from forked import end, run, start, wait_for, written
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signal")]
 RUN = Path("runs/minibatch/version_0")
@@ -39,10 +39,11 @@ def test_a_requeued_job_goes_on_by_the_same_words_in_the_same_folder_and_ends_li
     whole.mkdir()
     assert run(words, whole) == 0
     for restarts in range(3):
+        before = written(tmp_path / LAST)
         process = start(words, tmp_path, environment=job | {"SLURM_RESTART_COUNT": str(restarts)})
-        wait_for(tmp_path / LAST)
+        wait_for(tmp_path / LAST, other_than=before)  # so that it is training again
         if restarts < 2:
-            assert end(process, signal.SIGUSR1, 0.6) == REQUEUED
+            assert end(process, signal.SIGUSR1, 0.3) == REQUEUED
             assert told(tmp_path) == ["requeue 77"] * (restarts + 1)
     process.join(60)
     assert process.exitcode == 0
