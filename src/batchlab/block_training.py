@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import reduce
-from operator import add
+from operator import add, mul
 from typing import Any
 
 import torch
@@ -138,10 +138,12 @@ class BlockTraining(LightningModule):
         if not isinstance(optimizer, Optimizer):
             raise MisconfigurationException("Training in blocks is for one optimizer: set data.block_size to 1.")
         configs = [c for c in self.trainer.lr_scheduler_configs if c.interval == "step" and not c.reduce_on_plateau]
-        every = math.gcd(*(config.frequency for config in configs)) or block.steps
+        if not configs:
+            return self.engine(self, optimizer, block)
+        every = math.gcd(*(config.frequency for config in configs))
         losses, taken = [], 0
         while taken < block.steps:
-            stop = min(taken + every - (first + taken) % every if configs else block.steps, block.steps)
+            stop = min(taken + every - (first + taken) % every, block.steps)
             losses.append(self.engine(self, optimizer, block.part(taken, stop)))
             taken = stop
             for config in configs if taken < block.steps else []:
@@ -151,8 +153,8 @@ class BlockTraining(LightningModule):
 
     def _add_to_mean(self, losses: Tensor, block: Block) -> None:
         # One after another in double precision, so that the mean does not depend on where blocks were cut.
-        weighted = losses.double().numpy(force=True) * block.rows
-        self._loss_sum = reduce(add, weighted.tolist(), float(self._loss_sum))
+        weighted = map(mul, losses.tolist(), block.rows.tolist())
+        self._loss_sum = reduce(add, weighted, float(self._loss_sum))
         self._loss_rows += len(block.tensors[0])
 
 

@@ -35,7 +35,10 @@ def run(command: str, args: list[str]) -> Path | None:
         with in_words():
             cli = BatchlabCLI(command, args)
         if command == "fit":
-            _fit(cli)
+            try:
+                _fit(cli)
+            finally:
+                cli.release_run_folder()
         else:
             _evaluate(cli)
     return cli.run_folder

@@ -2,7 +2,7 @@
 
 import warnings
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -52,10 +52,11 @@ class EventsSeen(Callback):
         """Counts the events of a block or a batch."""
         if isinstance(batch, Block):
             self._step_events, self.latest = batch.batch_size, batch.rows
+            self.events += len(batch.tensors[0])
         else:
             self._step_events = len(batch[0]) * trainer.world_size
             self.latest = np.array([self._step_events])
-        self.events += int(self.latest.sum())
+            self.events += self._step_events
         self._steps = trainer.global_step
 
     def after(self, step: int) -> int:
@@ -83,6 +84,7 @@ class RunEvents(ByTheClock, TensorBoardLogger):
         self.is_new = resume_events is None
         self._described: set[str] = set()
         self._points: list[tuple[str, int, float]] = []  # an epoch may be shorter than putting one into a file
+        self.before_writing: list[Callable[[], None]] = []  # whoever has something to draw by then
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -142,6 +144,8 @@ class RunEvents(ByTheClock, TensorBoardLogger):
     def write(self) -> None:
         """Writes what was logged; the settings are in config.yaml."""
         self._started_writing()
+        for draw in self.before_writing:
+            draw()
         for tag, at, value in self._points:
             self._add(Summary(value=[Summary.Value(tag=tag, simple_value=value)]), at)
         self._points = []

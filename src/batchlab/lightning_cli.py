@@ -26,13 +26,14 @@ from batchlab.graceful_stop import KeepListening
 from batchlab.keys import add_checkpoint_keys, add_run_keys, check_groups, emptied_lists
 from batchlab.model import BinaryClassifier
 from batchlab.nan_guard import NanGuard
+from batchlab.no_profiler import NoProfiler
 from batchlab.predictions import PredictionWriter
 from batchlab.progress import TimedProgressBar
 from batchlab.run_checkpoints import checkpoint_callbacks
 from batchlab.run_folder import discard_run_folder, newest_last, run_of_last, shared_run_folder
 from batchlab.run_lock import RunLock
 from batchlab.run_loggers import run_loggers, tensorboard_callbacks
-from batchlab.slurm import SlurmRequeue, requeued_run
+from batchlab.slurm import requeued_run, slurm_callbacks
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the printed digits are promised there, and 17,000 weights would bore a GPU
@@ -158,7 +159,8 @@ class BatchlabCLI(LightningCLI):
             config.logger = config.enable_checkpointing = False  # evaluations print, and leave no folder
         elif not config.fast_dev_run:
             self._use_run_folder()
-        config.callbacks.append(SlurmRequeue(self.run_folder, self.args))
+        config.callbacks += slurm_callbacks(self.run_folder, self.args)
+        config.profiler = config.profiler or NoProfiler()
         return super().instantiate_trainer(**kwargs)
 
     def _use_run_folder(self) -> None:
@@ -167,7 +169,6 @@ class BatchlabCLI(LightningCLI):
             return
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined] # Lightning keeps it there, for lack of a trainer
             self._lock = RunLock(self.run_folder)
-            self.config_init.trainer.callbacks.append(self._lock)
         self._keep_everything_in(self.run_folder)
 
     def make_run_folder(self) -> Path | None:
@@ -183,10 +184,14 @@ class BatchlabCLI(LightningCLI):
         if config.enable_progress_bar and not any(isinstance(own, ProgressBar) for own in _listed(config.callbacks)):
             yield TimedProgressBar()
 
-    def discard_run_folder(self) -> None:
-        """Removes the folder of a run that did not start, and lets others into one that did."""
+    def release_run_folder(self) -> None:
+        """Lets others in."""
         if self._lock is not None:
             self._lock.release()
+
+    def discard_run_folder(self) -> None:
+        """Removes the folder of a run that did not start, and lets others into one that did."""
+        self.release_run_folder()
         if self.run_folder is not None and self.run_to_continue is None:
             discard_run_folder(self.run_folder)
 

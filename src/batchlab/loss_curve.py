@@ -6,8 +6,10 @@ from operator import add
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
+from torch import Tensor
 
 from batchlab.event_files import RunEvents
 
@@ -15,6 +17,9 @@ Array = NDArray[Any]
 
 POINTS = 200
 """Points a run; of one that goes on beyond its end, or has none, half as many again whenever its length has doubled."""
+
+BLOCKS_TOGETHER = 100
+"""So many blocks' losses are looked at together at the latest: one at a time costs a block of one step a twentieth."""
 
 
 class LossCurve(Callback):
@@ -31,9 +36,12 @@ class LossCurve(Callback):
     def __init__(self, logger: RunEvents) -> None:
         self._logger = logger
         self._state = {"stretch": 0, "sum": 0.0, "rows": 0}
+        self._waiting: list[tuple[Tensor, Array]] = []  # losses, and rows, of each block's steps
+        logger.before_writing.append(self.draw)
 
     def state_dict(self) -> dict[str, Any]:
         """The stretch that is not over."""
+        self.draw()
         return dict(self._state)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -50,16 +58,26 @@ class LossCurve(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Doubles the stretch where a run goes on for longer than it said, or did not say."""
         while self._logger.seen.events // self._state["stretch"] >= POINTS:
+            self.draw()  # what lies behind, in the stretches of its time
             self._state["stretch"] *= 2
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Adds a block's losses, and logs the stretches that they fill."""
-        losses = outputs.get("losses", outputs["loss"].view(1)).detach().double().numpy(force=True)
-        state, rows = self._state, self._logger.seen.latest
-        weighted = losses * rows
-        seen = self._logger.seen.events - rows.sum() + np.cumsum(rows)
+        """Keeps a block's losses until it is time to look at them."""
+        losses = outputs["losses"] if "losses" in outputs else outputs["loss"].view(1)
+        self._waiting.append((losses, self._logger.seen.latest))
+        if len(self._waiting) >= BLOCKS_TOGETHER:
+            self.draw()
+
+    def draw(self) -> None:
+        """Adds up the losses that wait, and logs the stretches that they fill."""
+        if not self._waiting:
+            return
+        weighted = np.concatenate([losses.to("cpu", torch.float64).numpy() * rows for losses, rows in self._waiting])
+        rows = np.concatenate([rows for _, rows in self._waiting])
+        self._waiting = []
+        state, seen = self._state, self._logger.seen.events - rows.sum() + np.cumsum(rows)
         stretches, before = seen // state["stretch"], (seen - rows) // state["stretch"]
         first = 0
         for end in (np.flatnonzero(stretches > before) + 1).tolist():

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from lightning.pytorch import Callback, LightningModule, Trainer
 
 from batchlab.errors import BadInputError
 
@@ -11,8 +10,8 @@ SECONDS_TO_WAIT = 10.0
 """Until a run that is being ended has ended: worker processes notice after five seconds that theirs is gone."""
 
 
-class RunLock(Callback):
-    """Holds a lock on a folder from its making until training ends. However the process ends, the lock ends with it.
+class RunLock:
+    """Holds a lock on a folder from its making until it is released. However the process ends, the lock ends with it.
 
     It also removes what a killed process has left behind.
 
@@ -38,11 +37,3 @@ class RunLock(Callback):
     def release(self) -> None:
         """Lets others in; does nothing if it did so before."""
         self._lock.release()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Lets others in."""
-        self.release()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Lets others in."""
-        self.release()

@@ -25,8 +25,13 @@ NOTE = "slurm_job.json"
 """File in a run's folder, until the run is complete: the job that trains it, and the words that it was started with."""
 
 
+def slurm_callbacks(folder: Path | None, args: list[str]) -> list[Callback]:
+    """`SlurmRequeue`, in a job of SLURM's; elsewhere none, since each callback is asked at every step."""
+    return [SlurmRequeue(folder, args)] if "SLURM_JOB_ID" in os.environ else []
+
+
 class SlurmRequeue(Callback):
-    """Under SLURM, takes the requeue signal as one to stop at, and requeues the job; without SLURM, does nothing.
+    """Where Lightning is to requeue a job, takes that signal as one to stop at, and requeues the job.
 
     SIGTERM is not one to stop at meanwhile: SLURM sends it ahead of the end, and a job that has left before the requeue
     signal comes would not be requeued.

@@ -141,15 +141,19 @@ class CompiledBlock:
         if self._current_flags() != self._flags:
             raise UnsupportedError("the optimizer's settings have changed in kind: a term is now zero, or no longer")
         data = tuple(tensor.contiguous() for tensor in data)
-        rest = len(data[0]) % self._batch_size
-        cut = len(data[0]) - rest
-        parts = [([tensor[:cut] for tensor in data], self._batch_size)] if cut else []
-        parts += [([tensor[cut:] for tensor in data], rest)] if rest else []
-        for part, size in parts:  # all that may be refused is refused before the first step
-            if size not in self._programs:
-                self.prepare([tensor[:size] for tensor in part])
-            _addresses(part)
-        return torch.cat([torch.empty(0), *(self._steps(part, size) for part, size in parts)])
+        parts = list(self._parts(data))  # all that may be refused is refused before the first step
+        losses = [self._steps(*part) for part in parts]
+        return losses[0] if len(losses) == 1 else torch.cat([torch.empty(0), *losses])
+
+    def _parts(self, data: Sequence[Tensor]) -> Iterator[tuple[_Program, int, ctypes.Array[ctypes.c_void_p]]]:
+        """The whole batches, and the rest: of each its program, number of steps and data."""
+        size, rows = self._batch_size, len(data[0])
+        cut = rows - rows % size
+        for start, stop, step in ((0, cut, size), (cut, rows, rows - cut)):
+            if start < stop:
+                part = [tensor[start:stop] for tensor in data]
+                program = self._programs.get(step) or self.prepare([tensor[:step] for tensor in part])
+                yield program, (stop - start) // step, _addresses(part)
 
     def prepare(self, batch: Sequence[Tensor]) -> _Program:
         """The program for batches of these shapes, the full batch's or a short last one's, built if there is none.
@@ -173,15 +177,14 @@ class CompiledBlock:
             self._programs[size] = _Program(run, torch.empty(text.scratch))
         return self._programs[size]
 
-    def _steps(self, data: Sequence[Tensor], size: int) -> Tensor:
-        program, count = self._programs[size], len(data[0]) // size
+    def _steps(self, program: _Program, count: int, data: ctypes.Array[ctypes.c_void_p]) -> Tensor:
         states, done = self._states()
         numbers, losses = self._numbers(count, done), torch.empty(count)
         carried = [t for p, own in zip(self._parameters.values(), states, strict=True) for t in (p, *own)]
         program.run(
             ctypes.c_int64(count),
             _addresses(carried),
-            _addresses(data),
+            data,
             ctypes.c_void_p(numbers.ctypes.data),
             ctypes.c_void_p(losses.data_ptr()),
             ctypes.c_void_p(program.scratch.data_ptr()),
@@ -210,8 +213,7 @@ class CompiledBlock:
 
     def _numbers(self, count: int, done: int) -> NDArray[np.float32]:
         """What the update reads in each step, as a row of a table."""
-        group = self._optimizer.param_groups[0]
-        columns = self._rule.numbers(group, np.full(count, group["lr"]), np.arange(done + 1.0, done + count + 1))
+        columns = self._rule.numbers(self._optimizer.param_groups[0], np.arange(done + 1.0, done + count + 1))
         table = np.empty((count, len(columns)), np.float32)
         for i, column in enumerate(columns):
             table[:, i] = column

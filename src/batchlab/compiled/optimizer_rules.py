@@ -24,14 +24,14 @@ class Rule:
     Attributes:
         states: Names of the state tensors, in the optimizer's own `state`.
         update: `(parameter, gradient, states, numbers)` to the new parameter and the new states.
-        numbers: `(settings, learning rate of each step, number of each step from 1)` to what `update` gets as numbers,
-            each the same in all steps or a float64 array over them: not left to the program's float32.
+        numbers: `(settings, number of each step from 1)` to what `update` gets as numbers, each the same in all steps
+            or a float64 array over them: not left to the program's float32.
         counts: Whether the optimizer keeps the number of steps in its state.
     """
 
     states: tuple[str, ...]
     update: Callable[[Tensor, Tensor, States, States], list[Tensor]]
-    numbers: Callable[[dict[str, Any], Array, Array], list[float | Array]]
+    numbers: Callable[[dict[str, Any], Array], list[float | Array]]
     counts: bool = False
 
 
@@ -48,9 +48,9 @@ def _sgd(group: dict[str, Any]) -> Rule:
         buffer = factor * states[0] + taken * g
         return [p - lr * (g + factor * buffer if nesterov else buffer), buffer]
 
-    def numbers(group: dict[str, Any], lr: Array, step: Array) -> list[float | Array]:
-        taken = np.where(step == 1, 1.0, 1 - group["dampening"])
-        return [lr, group["weight_decay"], group["momentum"], taken]
+    def numbers(group: dict[str, Any], step: Array) -> list[float | Array]:
+        taken = np.where(step == 1, 1.0, 1 - group["dampening"]) if momentum else 1.0
+        return [group["lr"], group["weight_decay"], group["momentum"], taken]
 
     return Rule(("momentum_buffer",) if momentum else (), update, numbers)
 
@@ -72,8 +72,8 @@ def _adam(group: dict[str, Any]) -> Rule:
         square = square * beta2 + rest2 * g * g
         return [p - step_size * (mean / (square.sqrt() / root + eps)), mean, square]
 
-    def numbers(group: dict[str, Any], lr: Array, step: Array) -> list[float | Array]:
-        (beta1, beta2), weight_decay = group["betas"], group["weight_decay"]
+    def numbers(group: dict[str, Any], step: Array) -> list[float | Array]:
+        (beta1, beta2), weight_decay, lr = group["betas"], group["weight_decay"], group["lr"]
         step_size = lr / (1 - beta1**step)
         root = np.sqrt(1 - beta2**step)
         return [1 - lr * weight_decay, weight_decay, 1 - beta1, beta2, 1 - beta2, step_size, root, group["eps"]]
