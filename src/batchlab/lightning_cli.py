@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from argparse import ArgumentError
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,24 +15,24 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-from batchlab.checkpoint import WholeCheckpointIO, check_weights_fit, load_settings
-from batchlab.config_safety import check_classes, restrict_parsing
-from batchlab.continued import check_optimizer_kept, continued_run
+from batchlab.checkpoint import WholeCheckpointIO, check_weights_fit
+from batchlab.config_safety import restrict_parsing
 from batchlab.data import ToyDataModule
 from batchlab.epoch_report import EpochReport
 from batchlab.errors import BadInputError
 from batchlab.graceful_stop import KeepListening
-from batchlab.keys import add_checkpoint_keys, add_run_keys, check_groups, emptied_lists
+from batchlab.keys import add_checkpoint_keys, add_run_keys
 from batchlab.model import BinaryClassifier
 from batchlab.nan_guard import NanGuard
 from batchlab.no_profiler import NoProfiler
+from batchlab.parsing import parse
 from batchlab.predictions import PredictionWriter
 from batchlab.progress import TimedProgressBar
 from batchlab.run_checkpoints import checkpoint_callbacks
-from batchlab.run_folder import discard_run_folder, newest_last, run_of_last, shared_run_folder
+from batchlab.run_folder import discard_run_folder, shared_run_folder
 from batchlab.run_lock import RunLock
 from batchlab.run_loggers import run_loggers, tensorboard_callbacks
-from batchlab.slurm import requeued_run, slurm_callbacks
+from batchlab.slurm import slurm_callbacks
 
 TRAINER_DEFAULTS = {
     "accelerator": "cpu",  # the printed digits are promised there, and 17,000 weights would bore a GPU
@@ -86,51 +85,9 @@ class BatchlabCLI(LightningCLI):
         parser.set_defaults({"model.optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01}}})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parses the arguments, a checkpoint's settings below them, and sets the number of threads.
-
-        Raises:
-            BadInputError: If they do not parse, or an evaluation lacks its checkpoint.
-        """
-        try:
-            self.config = parser.parse_args(self.args)
-            if self.command == "fit":
-                requeued = requeued_run(Path(self.config.trainer.default_root_dir), self.args)
-                self.config.ckpt_path = str(requeued) if requeued else self.config.ckpt_path
-            if self.config.ckpt_path is not None:
-                self._start_from_checkpoint(parser)
-            check_groups(self.config)
-            check_classes(self.config)
-        except UnicodeDecodeError as error:
-            raise BadInputError(f"config must be a text file in UTF-8. Got another: {error}.") from error
-        except ArgumentError as error:
-            raise BadInputError(f"{error}\nbatchlab {self.command} --help lists the options.") from error
-        if self.config.ckpt_path is None and self.command != "fit":
-            raise BadInputError(
-                f"ckpt_path must be given: without it, {self.command} would score random weights. "
-                f"Try: batchlab {self.command} --ckpt_path runs/minibatch/version_0/checkpoints/last.ckpt"
-            )
+        """Parses the arguments, and sets the number of threads."""
+        self.config, self.run_to_continue = parse(parser, self.command, self.args)
         use_threads(self.config.threads)
-
-    def _start_from_checkpoint(self, parser: LightningArgumentParser) -> None:
-        path = Path(self.config.ckpt_path)
-        if self.config.ckpt_path == "last":
-            path = newest_last(Path(self.config.trainer.default_root_dir))
-        run = run_of_last(path) if self.command == "fit" else None
-        settings = [] if run is None else ["--config", str(run / "config.yaml")]
-        parser.parse_args(settings)  # imports what the run's own config names; a checkpoint may not
-        saved = load_settings(path)
-        parser.parse_object(saved)  # as if they were typed; defaults are not checked
-        parser.set_defaults(saved)
-        if run is None:
-            before = parser.parse_args([])
-            self.config = parser.parse_args(self.args)
-        else:
-            before = parser.parse_args(settings)
-            self.config = parser.parse_args([*settings, *emptied_lists(self.args), *self.args])
-            self.run_to_continue = continued_run(run, path, before, self.config)
-        if self.command == "fit":
-            check_optimizer_kept(path, before, self.config)
-        self.config.ckpt_path = str(path)
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer.
