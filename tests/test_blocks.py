@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR, ReduceLROnPlatea
 from torch.utils.data import DataLoader, TensorDataset
 
 from batchlab import block_loader
-from batchlab.block_loader import BlockLoader
+from batchlab.block_loader import Block, BlockLoader
 from batchlab.block_refusals import refuse_what_needs_single_steps
 from batchlab.block_training import BlockTraining, take_steps, take_steps_together
 
@@ -618,6 +618,14 @@ def test_steps_taken_together_by_one_device_equal_the_plain_loop(tmp_path):
     net.engine = take_steps_together
     *_, probe = fit(tmp_path, net, Data(7), gradient_clip_val=0.05)
     assert probe.losses == pytest.approx(plain_loop(7, clip=0.05)[0], rel=1e-5)
+
+
+def test_a_block_goes_to_another_device_whole_and_is_itself_on_its_own():
+    block = Block(tensors(), 10)
+    assert block.to(torch.device("cpu")) is block
+    moved = block.to(torch.device("meta"))
+    assert [tensor.device.type for tensor in moved.tensors] == ["meta", "meta"]
+    assert moved.batch_size == 10
 
 
 def test_a_module_without_a_loss_says_what_to_define():

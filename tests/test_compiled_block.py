@@ -206,6 +206,13 @@ def probability_loss(model: nn.Module, x: Tensor, t: Tensor) -> Tensor:
     return functional.cross_entropy(both, torch.cat([t, 1 - t], 1))
 
 
+def masked_loss(model: nn.Module, x: Tensor, t: Tensor) -> Tensor:
+    """Masks, a variance, a number as a tensor, and arithmetic on what is transposed."""
+    y = model(x * x.mT.cos().mT)
+    counted = ((x[:, :1] > 0) & (x[:, 1:] > 0)) | ~(t > 0)
+    return (y.square() * counted.float()).mean() * torch.tensor(0.5) + y.var(correction=0)
+
+
 OTHERS: dict[str, tuple[Callable[[], nn.Module], ModelLoss]] = {
     "attention": (Attention, bce_of_logits),
     "shared": (Shared, bce_of_logits),
@@ -217,6 +224,7 @@ OTHERS: dict[str, tuple[Callable[[], nn.Module], ModelLoss]] = {
         lambda: small(nn.LeakyReLU()),
         lambda m, x, t: bce_of_logits(m, x, t) + 1e-3 * sum(p.square().sum() for p in m.parameters()),
     ),
+    "masks": (lambda: small(nn.Tanh()), masked_loss),
     "sum": (lambda: small(nn.Tanh()), lambda m, x, t: (m(x) - t).sum() * 0.01),
     "no hidden layer": (lambda: nn.Linear(2, 1), lambda m, x, t: m(x).mean()),
     "fifty": (lambda: nn.Sequential(nn.Linear(2, 50), nn.ReLU(), nn.Linear(50, 50), nn.Linear(50, 1)), bce_of_logits),
@@ -281,6 +289,12 @@ def test_data_of_another_type_are_refused() -> None:
         block.run(x.double(), t)
 
 
+def test_a_batch_of_whole_numbers_is_refused() -> None:
+    model, (x, t) = small(), events(10)
+    with pytest.raises(UnsupportedError, match=r"float32 throughout; there is torch\.int64"):
+        CompiledBlock(model, plain_sgd(model), lambda *batch: bce_of_logits(model, *batch), (x, t.long()))
+
+
 @pytest.mark.slow
 def test_settings_that_change_in_kind_are_refused() -> None:
     model = small(nn.Tanh())
@@ -293,6 +307,11 @@ def test_settings_that_change_in_kind_are_refused() -> None:
 
 def hooked(model: nn.Module) -> nn.Module:
     model.register_forward_hook(lambda *_: None)
+    return model
+
+
+def with_shared_memory(model: nn.Module) -> nn.Module:
+    model.register_parameter("again", nn.Parameter(next(model.parameters()).data))
     return model
 
 
@@ -323,6 +342,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Optimize
     "float64": (lambda: small().double(), plain_sgd, "float64"),
     "learning rate as a tensor": (small, lambda m: SGD(m.parameters(), lr=torch.tensor(0.01)), "is a tensor"),
     "optimizer hooks": (small, hooked_optimizer, "step hooks"),
+    "shared memory": (lambda: with_shared_memory(small()), plain_sgd, "share their memory"),
     "gradient hooks": (lambda: gradient_hooked(small()), plain_sgd, "gradient hook"),
 }
 
@@ -346,6 +366,9 @@ REFUSED_LOSSES: dict[str, tuple[ModelLoss, str]] = {
     "a tensor from outside": (lambda m, x, t: (m(x) * OUTSIDE).mean(), "neither a parameter nor part of the batch"),
     "rounding": (lambda m, x, t: (m(x) * x.long()[:, :1].float()).mean(), "_to_copy of these types"),
     "floor division": (lambda m, x, t: m(x.div(2, rounding_mode="floor")).mean(), "div of these types"),
+    "new memory": (lambda m, x, t: m(x + torch.empty_like(x)).mean(), "fills new memory"),
+    "a change of the batch": (lambda m, x, t: bce_of_logits(m, x.mul_(2), t), "in place"),
+    "a weighted product": (lambda m, x, t: torch.addmm(m(x), t, t[:1], beta=2).mean(), "addmm with alpha or beta"),
     "convolution": (
         lambda m, x, t: functional.conv1d(m(x)[None].mT, t[None, :1]).mean(),
         "no rule to compile convolution",

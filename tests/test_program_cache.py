@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from platformdirs import user_cache_path
 
 from batchlab.compiled import program_cache
 from batchlab.compiled.operations import UnsupportedError
@@ -71,6 +72,17 @@ def test_a_foreign_file_under_the_right_key_is_never_loaded(folder: Path) -> Non
     assert load(ANSWER.format(4), said.append).answer() == 4
     assert len(said) == 1
     assert not foreign.exists()
+
+
+def test_a_program_that_cannot_be_loaded_is_a_reason_that_says_where(folder: Path) -> None:
+    text = 'extern "C" int nowhere(); extern "C" int answer() { return nowhere(); }'
+    with pytest.raises(UnsupportedError, match=f"{folder} cannot be used: .*nowhere"):
+        load(text, print)
+
+
+def test_programs_are_kept_where_the_platform_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BATCHLAB_CACHE")
+    assert program_cache.cache_folder() == user_cache_path("batchlab") / "programs"
 
 
 def test_the_folder_is_the_users_alone(folder: Path) -> None:
