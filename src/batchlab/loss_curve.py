@@ -66,7 +66,7 @@ class LossCurve(Callback):
     ) -> None:
         """Keeps a block's losses until it is time to look at them."""
         losses = outputs["losses"] if "losses" in outputs else outputs["loss"].view(1)
-        self._waiting.append((losses, self._logger.seen.latest))
+        self._waiting.append((losses.detach(), self._logger.seen.latest))
         if len(self._waiting) >= BLOCKS_TOGETHER:
             self.draw()
 
