@@ -374,6 +374,7 @@ BAD = {
     "more threads than processors": (["fit", "--threads=100000"], "threads", "100000 does not conform"),
     "a key cut short": (["fit", "--trainer.max_ep=2"], "unrecognized", "--trainer.max_ep=2"),
     "a config without keys": (["fit", "--config=number.yaml"], "config", "data|mapping"),
+    "a config whose trainer has no keys": (["fit", "--config=trainer.yaml"], "trainer in a config must be", "Got 5"),
     "a config that is no text": (["fit", "--config=binary.yaml"], "config", "utf-8|binary.yaml"),
     "betas out of range": (["fit", "--model.optimizer=Adam", "--model.optimizer.betas=[2,3]"], "model.optimizer", "2"),
     "a folder as checkpoint": (["fit", "--ckpt_path=."], "ckpt_path must be a checkpoint's file", "is a folder"),
@@ -417,6 +418,7 @@ def test_bad_input_exits_2_with_one_message_and_leaves_nothing(words, rule, valu
     Path("broken.yaml").write_text("data: [1,\n")
     Path("unknown.yaml").write_text("data: {batchsize: 3}\n")
     Path("number.yaml").write_text("data: 5\n")
+    Path("trainer.yaml").write_text("trainer: 5\n")
     Path("binary.yaml").write_bytes(b"\xff\xfe")
     torch.save({"weights": torch.zeros(3)}, "foreign.ckpt")
     before = sorted(Path().iterdir())

@@ -27,8 +27,7 @@ def parse(parser: LightningArgumentParser, command: str, args: list[str]) -> tup
         BadInputError: If they do not parse, or an evaluation lacks its checkpoint.
     """
     try:
-        config, run = _parsed(parser, command, args)
-        check_groups(config)
+        config, run = _on_a_checkpoint(parser, command, args)
         check_classes(config)
     except UnicodeDecodeError as error:
         raise BadInputError(f"config must be a text file in UTF-8. Got another: {error}.") from error
@@ -42,31 +41,37 @@ def parse(parser: LightningArgumentParser, command: str, args: list[str]) -> tup
     return config, run
 
 
-def _parsed(parser: LightningArgumentParser, command: str, args: list[str]) -> tuple[Namespace, Path | None]:
-    config = parser.parse_args(args)
+def _on_a_checkpoint(parser: LightningArgumentParser, command: str, args: list[str]) -> tuple[Namespace, Path | None]:
+    config = _parsed(parser, args)
     runs = Path(config.trainer.default_root_dir)
     requeued = requeued_run(runs, args) if command == "fit" else None
     if requeued is None and config.ckpt_path is None:
         return config, None
     path = requeued or (newest_last(runs) if config.ckpt_path == "last" else Path(config.ckpt_path))
     if command == "fit":
-        return _parsed_to_go_on(parser, args, path)
+        return _on_its_run(parser, args, path)
     _set_defaults(parser, path, [])
-    config = parser.parse_args(args)
+    config = _parsed(parser, args)
     config.ckpt_path = str(path)
     return config, None
 
 
-def _parsed_to_go_on(parser: LightningArgumentParser, args: list[str], path: Path) -> tuple[Namespace, Path | None]:
+def _on_its_run(parser: LightningArgumentParser, args: list[str], path: Path) -> tuple[Namespace, Path | None]:
     run = run_of_last(path)
     settings = [] if run is None else ["--config", str(run / "config.yaml")]
     _set_defaults(parser, path, settings)
-    before = parser.parse_args(settings)
-    config: Namespace = parser.parse_args([*settings, *(emptied_lists(args) if run else []), *args])
+    before = _parsed(parser, settings)
+    config = _parsed(parser, [*settings, *(emptied_lists(args) if run else []), *args])
     goes_on_in = continued_run(run, path, before, config) if run else None
     check_optimizer_kept(path, before, config)
     config.ckpt_path = str(path)
     return config, goes_on_in
+
+
+def _parsed(parser: LightningArgumentParser, args: list[str]) -> Namespace:
+    config: Namespace = parser.parse_args(args)
+    check_groups(config)
+    return config
 
 
 def _set_defaults(parser: LightningArgumentParser, path: Path, settings: list[str]) -> None:
