@@ -53,6 +53,7 @@ def start(words, folder, every=0.05, limit=None, environment=None):
         limit: Bytes that no file may grow beyond.
         environment: Variables that are set beside those of all.
     """
+    Path(folder, "log.txt").touch()  # also for one that is ended before it does anything
     process = CONTEXT.Process(target=_main, args=(words, str(folder), every, limit, environment or {}))
     process.start()
     return process
