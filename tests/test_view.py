@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,16 @@ def test_it_serves_this_machine_alone_and_says_so(served, runs):
 def test_a_taken_port_is_passed_over(served, runs):
     first, second = (address_in(served()[1]) for _ in range(2))
     assert first != second
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_by_one_who_does_not_answer_is_passed_over(served, runs):
+    with socket.socket() as taken:
+        for port in range(6006, 6106):
+            with suppress(OSError):
+                taken.bind(("127.0.0.1", port))
+                break
+        assert f":{port}/" not in address_in(served()[1])
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 """batchlab view: TensorBoard on the runs, with the settings that suit them."""
 
 import argparse
+import io
 import json
 import os
 import signal
 import webbrowser
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlencode
@@ -58,15 +59,27 @@ def first_view(address: str) -> str:
 
 
 def _launch(words: argparse.Namespace) -> str:
-    port = [] if words.port is None else [f"--port={words.port}"]  # without it, the next free one from 6006
+    if words.port is None:
+        # From 6006 on, the first one that nobody answers at. Where another program takes that in the same moment, or
+        # has it and does not answer, the server ends the process; then any port will do.
+        with suppress(SystemExit), redirect_stderr(io.StringIO()):
+            return _served(words, [])
+    try:
+        return _served(words, [f"--port={words.port or 0}"])
+    except SystemExit as error:  # it has said why, as for a host without an address
+        asked = "any port" if words.port is None else f"port {words.port}"
+        raise BadInputError(
+            f"--host must be an address of this machine, and --port free. Got {words.host!r} and {asked} instead."
+        ) from error
+
+
+def _served(words: argparse.Namespace, port: list[str]) -> str:
     board = program.TensorBoard()
     board.configure(argv=[None, f"--logdir={words.runs}", f"--host={words.host}", *port, *FLAGS])
     try:
         return str(board.launch())
     except (program.TensorBoardServerException, OSError) as error:
         raise BadInputError(f"--host and --port must be free to be served at: {error}") from error
-    except SystemExit as error:  # TensorBoard has said why, as for a host without an address
-        raise BadInputError(f"--host must be an address of this machine. Got {words.host!r} instead.") from error
 
 
 def _open(address: str) -> None:
