@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader, TensorDataset
@@ -22,6 +23,8 @@ from batchlab import block_loader
 from batchlab.block_loader import Block, BlockLoader
 from batchlab.block_refusals import refuse_what_needs_single_steps
 from batchlab.block_training import BlockTraining, take_steps, take_steps_together
+from batchlab.event_files import EventsSeen, RunEvents
+from batchlab.loss_curve import LossCurve
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS = 110
@@ -224,6 +227,30 @@ def test_overfit_batches_repeats_the_first_batches_unshuffled(tmp_path, block_si
 def test_validation_runs_after_the_right_steps(tmp_path, options, steps):
     *_, probe = fit(tmp_path, **{"limit_val_batches": 1.0, "num_sanity_val_steps": 0} | options)
     assert probe.val_steps == steps
+
+
+def test_a_validation_that_is_switched_off_cuts_no_block(tmp_path):
+    *_, probe = fit(tmp_path, data=Data(block_size=11), val_check_interval=1, limit_val_batches=0)
+    assert probe.sizes == [11, 11, 11]
+
+
+def test_an_engine_may_use_its_memory_again(tmp_path):
+    runs = tmp_path / "runs"
+    for name, again in (("fresh", False), ("again", True)):
+        memory = torch.empty(4)
+
+        def engine(module, optimizer, block, again=again, memory=memory):
+            losses = take_steps(module, optimizer, block)
+            return memory[: block.steps].copy_(losses) if again else losses
+
+        net = Net()
+        net.engine = engine
+        logger = RunEvents(runs / name / "version_0", EventsSeen())
+        curve = [logger.seen, LossCurve(logger)]
+        fit(tmp_path, net, Data(block_size=4), callbacks=curve, logger=logger)
+    fresh, again = (EventAccumulator(str(runs / name / "version_0")).Reload() for name in ("fresh", "again"))
+    points = [[(p.step, p.value) for p in events.Scalars("train/step_loss")] for events in (fresh, again)]
+    assert points[0] == points[1]
 
 
 def test_checkpoints_are_saved_at_their_steps(tmp_path):

@@ -312,10 +312,10 @@ def test_random_valid_configurations_fit(batchlab, **drawn):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block_size", [0, 1])
-def test_two_processes_give_the_numbers_of_one_at_the_same_global_batch_size(block_size):
+@pytest.mark.parametrize(("block_size", "strategy"), [(0, "ddp"), (1, "ddp"), (0, "ddp_fork")])
+def test_two_processes_give_the_numbers_of_one_at_the_same_global_batch_size(block_size, strategy):
     words = ("fit", "--data.num_validation=500", "--trainer.max_epochs=2", f"--data.block_size={block_size}")
-    for name, more in (("one", ()), ("two", ("--trainer.devices=2", "--trainer.strategy=ddp"))):
+    for name, more in (("one", ()), ("two", ("--trainer.devices=2", f"--trainer.strategy={strategy}"))):
         done = process(*words, f"--name={name}", *more)
         assert done.returncode == 0, done.stderr
     assert [path.name for path in Path("runs/two").iterdir()] == ["version_0"]
@@ -324,6 +324,19 @@ def test_two_processes_give_the_numbers_of_one_at_the_same_global_batch_size(blo
         numbers = [[float(row[key]) for row in rows if row[key]] for rows in (one, two)]
         assert len(numbers[0]) == 2
         assert numbers[1] == pytest.approx(numbers[0], rel=1e-5)
+
+
+def test_what_is_refused_after_the_training_leaves_the_run_whole(batchlab, monkeypatch, tmp_path):
+    Path("own.py").write_text(
+        "from batchlab.errors import BadInputError\n"
+        "from lightning.pytorch import Callback\n"
+        "class Refuses(Callback):\n"
+        "    def on_fit_end(self, trainer, pl_module):\n"
+        "        raise BadInputError('too late')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert batchlab("fit", *QUICK, "--trainer.callbacks+=own.Refuses") == 2
+    assert (RUN / "checkpoints" / "last.ckpt").exists()
 
 
 @pytest.mark.slow

@@ -87,9 +87,10 @@ def test_points_within_an_epoch_average_to_its_mean(batchlab):
     assert np.mean(points) == pytest.approx(events.Scalars("train/loss")[0].value, rel=1e-5)
 
 
-def test_a_run_without_an_end_thins_its_points_out(batchlab):
+@pytest.mark.parametrize("validated", ["--trainer.limit_val_batches=1.0", "--trainer.limit_val_batches=0"])
+def test_a_run_without_an_end_thins_its_points_out(validated, batchlab):
     online = ("--name=online", "--data.batch_size=1", "--data.num_signal=20", "--data.num_background=180", *QUICK)
-    assert batchlab("fit", *online, "--trainer.max_epochs=-1", "--trainer.max_steps=800") == 0
+    assert batchlab("fit", *online, validated, "--trainer.max_epochs=-1", "--trainer.max_steps=800") == 0
     steps = [point.step for point in read("online").Scalars("train/step_loss")]
     assert steps == [*range(1, 200), *range(200, 400, 2), *range(400, 804, 4)]
 

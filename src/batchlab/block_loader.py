@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from numpy.typing import NDArray
@@ -48,10 +49,10 @@ class Block(NamedTuple):
         return zip(*(torch.split(tensor, self.batch_size) for tensor in self.tensors), strict=True)
 
     def to(self, device: torch.device) -> "Block":
-        """The block on a device, at once: Lightning asks for it, and would else look for tensors piece by piece."""
+        """The block on a device: Lightning asks for it, and would else look for tensors in all that a block holds."""
         if all(tensor.device == device for tensor in self.tensors):
             return self
-        return Block(tuple(tensor.to(device, non_blocking=True) for tensor in self.tensors), self.batch_size)
+        return Block(move_data_to_device(self.tensors, device), self.batch_size)
 
     def part(self, start: int, stop: int) -> "Block":
         """The block that holds batches `start` to `stop` of this one, as views."""
@@ -204,7 +205,7 @@ def steps_until_due(trainer: Trainer, in_epoch: int, steps: int, batches: int) -
     # (period, where its count stands). Limits are periods too, of which only the first is reached.
     due = [(trainer.num_training_batches, in_epoch)]
     due += [(limit, steps) for limit in (trainer.max_steps, trainer.min_steps or 0) if limit > steps]
-    if trainer.val_check_batch is not None:
+    if trainer.val_check_batch is not None and trainer.enable_validation:
         due.append((trainer.val_check_batch, batches if trainer.check_val_every_n_epoch is None else in_epoch))
     for callback in callbacks_of(trainer):
         due += _due_for(callback, trainer, steps)

@@ -43,7 +43,10 @@ class WholeCheckpointIO(TorchCheckpointIO):
         Raises:
             BadInputError: If it cannot be believed.
         """
-        return read_checkpoint(Path(path))
+        checkpoint = _read(Path(path))
+        if "pytorch-lightning_version" in checkpoint:  # else it is weights that a process hands to the one it came from
+            _check_format(Path(path), checkpoint)
+        return checkpoint
 
 
 class CheckedLoading:
@@ -85,6 +88,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         BadInputError: If there is no such file, or it is damaged, or not a checkpoint of this project, or one of a
             newer version.
     """
+    checkpoint = _read(path)
+    _check_format(path, checkpoint)
+    return checkpoint
+
+
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         why = "is a folder" if path.is_dir() else "does not exist"
         raise BadInputError(f"ckpt_path must be a checkpoint's file. Got {str(path)!r} instead, which {why}.")
@@ -97,7 +106,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise _unusable(path, "holds more than data, and may run code; it was not loaded") from error
-    _check_format(path, checkpoint)
     return checkpoint
 
 

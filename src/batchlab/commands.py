@@ -104,10 +104,7 @@ def _words(error: Exception) -> str:
 def _fit(cli: BatchlabCLI) -> None:
     try:
         _train(cli)
-    except BadInputError:
-        cli.discard_run_folder()
-        raise
-    except (InterruptedRunError, OutputError):
+    except (BadInputError, InterruptedRunError, OutputError):
         _discard_if_worth_nothing(cli)
         raise
     except Interrupted as stop:

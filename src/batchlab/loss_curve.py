@@ -18,8 +18,8 @@ Array = NDArray[Any]
 POINTS = 200
 """Points a run; of one that goes on beyond its end, or has none, half as many again whenever its length has doubled."""
 
-BLOCKS_TOGETHER = 100
-"""So many blocks' losses are looked at together at the latest: one at a time costs a block of one step a twentieth."""
+STEPS_TOGETHER = 1000
+"""So many steps' losses wait at the most to be looked at together: one at a time costs a twentieth of a short epoch."""
 
 
 class LossCurve(Callback):
@@ -37,6 +37,7 @@ class LossCurve(Callback):
         self._logger = logger
         self._state = {"stretch": 0, "sum": 0.0, "rows": 0}
         self._waiting: list[tuple[Tensor, Array]] = []  # losses, and rows, of each block's steps
+        self._seen = self._steps_waiting = 0  # events, with those of the steps that wait
         logger.before_writing.append(self.draw)
 
     def state_dict(self) -> dict[str, Any]:
@@ -66,18 +67,21 @@ class LossCurve(Callback):
     ) -> None:
         """Keeps a block's losses until it is time to look at them."""
         losses = outputs["losses"] if "losses" in outputs else outputs["loss"].view(1)
-        self._waiting.append((losses.detach(), self._logger.seen.latest))
-        if len(self._waiting) >= BLOCKS_TOGETHER:
+        # A copy: an engine may use its memory again.
+        self._waiting.append((losses.detach().to("cpu", torch.float64, copy=True), self._logger.seen.latest))
+        self._seen = self._logger.seen.events
+        self._steps_waiting += len(losses)
+        if self._steps_waiting >= STEPS_TOGETHER:
             self.draw()
 
     def draw(self) -> None:
         """Adds up the losses that wait, and logs the stretches that they fill."""
         if not self._waiting:
             return
-        weighted = np.concatenate([losses.to("cpu", torch.float64).numpy() * rows for losses, rows in self._waiting])
+        weighted = np.concatenate([losses.numpy() * rows for losses, rows in self._waiting])
         rows = np.concatenate([rows for _, rows in self._waiting])
-        self._waiting = []
-        state, seen = self._state, self._logger.seen.events - rows.sum() + np.cumsum(rows)
+        self._waiting, self._steps_waiting = [], 0
+        state, seen = self._state, self._seen - rows.sum() + np.cumsum(rows)
         stretches, before = seen // state["stretch"], (seen - rows) // state["stretch"]
         first = 0
         for end in (np.flatnonzero(stretches > before) + 1).tolist():

@@ -8,7 +8,7 @@ NOTHING: AbstractContextManager[None] = nullcontext()
 
 
 class NoProfiler(PassThroughProfiler):
-    """What a Trainer has where no profiler was asked for.
+    """What the command line gives a Trainer where no profiler was asked for.
 
     Lightning's own makes a generator for each hook of each callback, about 70 of them a block, which takes as long as
     a tenth of a millisecond: a fifteenth of the shortest epoch. This one hands out a thing that does nothing.

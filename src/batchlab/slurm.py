@@ -26,8 +26,8 @@ NOTE = "slurm_job.json"
 
 
 def slurm_callbacks(folder: Path | None, args: list[str]) -> list[Callback]:
-    """`SlurmRequeue`, in a job of SLURM's; elsewhere none, since each callback is asked at every step."""
-    return [SlurmRequeue(folder, args)] if "SLURM_JOB_ID" in os.environ else []
+    """`SlurmRequeue`, among a job's tasks; elsewhere none, since every callback is asked at every block."""
+    return [SlurmRequeue(folder, args)] if "SLURM_NTASKS" in os.environ else []
 
 
 class SlurmRequeue(Callback):
