@@ -27,7 +27,7 @@ def run(command: str, args: list[str]) -> Path | None:
         The run's folder, if the command made one.
 
     Raises:
-        BadInputError: If the arguments cannot be used; no run folder is left then.
+        BadInputError: If the arguments cannot be used; no run folder is left then, unless something was saved in it.
         RunError: If a run could not go on; what it had saved is kept.
         Interrupted: If a signal has ended an evaluation, or what comes before a run.
     """
