@@ -323,7 +323,7 @@ def test_two_processes_give_the_numbers_of_one_at_the_same_global_batch_size(blo
     for key in ("train/loss", "val/loss", "val/regret"):
         numbers = [[float(row[key]) for row in rows if row[key]] for rows in (one, two)]
         assert len(numbers[0]) == 2
-        assert numbers[1] == pytest.approx(numbers[0], rel=1e-5)
+        assert numbers[1] == pytest.approx(numbers[0], rel=1e-3)
 
 
 def test_what_is_refused_after_the_training_leaves_the_run_whole(batchlab, monkeypatch, tmp_path):
