@@ -1,11 +1,12 @@
-"""How near the compiled engine is to eager: epochs of both from the same weights, for 50 epochs and five seeds.
+"""Compare the compiled engine with eager PyTorch: epochs of both from the same weights.
 
-python benchmarks/agreement.py [EPOCHS] [SEEDS]
+python benchmarks/agreement.py [EPOCHS] [SEEDS]     (default: 50 epochs and 5 seeds)
 
-SGD amplifies rounding, so free runs part after some dozens of epochs, whatever computes them. Therefore each epoch of
-the compiled engine starts from eager's weights and optimizer state of that moment. How much of what is left is rounding
-alone is shown by a third network: eager again, with its hidden neurons in another order. It is the same function, whose
-sums are added up in another order. The last table shows free runs, by the regret that they end with.
+SGD amplifies rounding errors, so independent runs diverge after some dozens of epochs, even if only their rounding
+differs. Therefore both start each epoch from the same weights and optimizer state, those of the eager run. A third
+network shows which differences are due to rounding alone: it is trained in eager PyTorch too, with its hidden neurons
+in another order. That is the same function, but sums are added in another order. The last table compares independent
+runs, by the regret at their end.
 """
 
 import copy
@@ -16,9 +17,9 @@ from statistics import median
 import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from batchlab.compiled.block import CompiledBlock
 from batchlab.model import BinaryClassifier, regret
 from batchlab.toy import draw_events, posterior
+from blockstep.compiled.block import CompiledBlock
 
 OPTIMIZERS = {
     "SGD": lambda p: SGD(p, lr=0.01),
@@ -60,7 +61,7 @@ def pair(seed: int, make):
 
 
 def reorder(model: BinaryClassifier, optimizer: Optimizer, orders: Sequence[torch.Tensor]) -> None:
-    """Puts the neurons of each hidden layer in an order, with all that belongs to them."""
+    """Reorder the neurons of each hidden layer: their weights, their biases and the optimizer's state."""
     layers = [layer for layer in model.network if isinstance(layer, torch.nn.Linear)]
     for layer, following, order in zip(layers, layers[1:], orders, strict=False):
         for parameter, dim in ((layer.weight, 0), (layer.bias, 0), (following.weight, 1)):
@@ -70,13 +71,13 @@ def reorder(model: BinaryClassifier, optimizer: Optimizer, orders: Sequence[torc
 
 
 def start_as(twin, other) -> None:
-    """Gives a model and its optimizer another's weights and state."""
+    """Copy the weights of another model and the state of its optimizer."""
     for own, given in zip(twin, other, strict=True):
         own.load_state_dict(copy.deepcopy(given.state_dict()))
 
 
 def apart(expected: torch.Tensor, found: torch.Tensor, model, twin) -> tuple[float, float]:
-    """Largest relative difference of a loss, and largest difference of a weight."""
+    """Return the largest relative difference of a loss, and the largest difference of a weight."""
     pairs = zip(model.parameters(), twin.parameters(), strict=True)
     return (
         ((found - expected).abs() / expected.abs().clamp_min(1e-3)).max().item(),
@@ -87,7 +88,7 @@ def apart(expected: torch.Tensor, found: torch.Tensor, model, twin) -> tuple[flo
 def differences(
     size: int, make, epochs: int, seeds: int
 ) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """Of each epoch, how far compiled is from eager, and how far reordered eager is."""
+    """Return how far compiled and reordered epochs are from eager ones: two lists with a pair for each epoch."""
     compiled_apart, reordered_apart = [], []
     for seed in range(seeds):
         x, t = tensors(seed)
@@ -109,7 +110,7 @@ def differences(
 
 
 def free_regrets(size: int, make, epochs: int, seeds: int) -> list[tuple[float, float]]:
-    """Regret of eager and of compiled after runs that nothing ties together."""
+    """Return the final regrets, eager and compiled, of independent runs from the same initial weights."""
     points, _ = draw_events(10_000, 100_000, 10**6)
     exact = torch.from_numpy(posterior(points, 100, 1000)).float()
     found = []

@@ -1,4 +1,4 @@
-"""Peers as processes that wait for work, so that the same round asks all of them, one after the other."""
+"""Start each peer as a process that waits for requests, so that all peers are timed in turn in each round."""
 
 import json
 import os
@@ -14,24 +14,24 @@ from batchlab.toy import draw_events
 
 ROUNDS = int(os.environ.get("ROUNDS", "9"))
 PEERS = Path(__file__).parent / "peers"
-# JAX and scikit-learn bring scipy along, which would slow batchlab's start: they have an environment of their own.
+# JAX and scikit-learn have an environment of their own, since they install scipy, which would slow batchlab's start.
 OTHER_PYTHON = os.environ.get("PEERS_PYTHON", sys.executable)
 
 
 def command(peer: str, *words: object) -> list[str]:
-    """The command line of a peer."""
+    """Return the command line of a peer."""
     python = OTHER_PYTHON if peer in ("jax_scan", "sklearn_mlp") else sys.executable
     return [python, str(PEERS / f"{peer}.py"), *map(str, words)]
 
 
 def one_thread() -> dict[str, str]:
-    """The environment of every peer."""
+    """Return environment variables that limit a peer to one thread."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return os.environ | dict.fromkeys(names, "1")
 
 
 class Worker:
-    """A peer that trains epochs when asked."""
+    """A peer in a process of its own, which trains epochs on request."""
 
     def __init__(self, peer: str, *words: object) -> None:
         self._process = subprocess.Popen(
@@ -44,7 +44,7 @@ class Worker:
         )
 
     def epochs(self, count: int) -> list[float]:
-        """Seconds of so many epochs."""
+        """Train so many epochs and return the seconds of each."""
         self._process.stdin.write(f"{count}\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
@@ -56,7 +56,7 @@ class Worker:
 
 @pytest.fixture(scope="session")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The notebook's events, as a file for all peers."""
+    """Write the notebook's events to a file that all peers read."""
     path = tmp_path_factory.mktemp("events") / "events.npz"
     x, t = draw_events(100, 1000, 0)
     np.savez(path, x=x, t=t)
@@ -65,7 +65,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def workers() -> Iterator[dict[tuple[object, ...], Worker]]:
-    """The peers that have been started."""
+    """Return the peers that were started, by case and batch size. Stop them at the end."""
     started: dict[tuple[object, ...], Worker] = {}
     yield started
     for worker in started.values():

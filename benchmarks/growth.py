@@ -1,8 +1,8 @@
-"""The same epoch over 1, 10, 100, 1000 and 10,000 times the events: time a step, and memory.
+"""Measure time per step and memory with 1, 10, 100, 1000 and 10,000 times the events.
 
 python benchmarks/growth.py [OPTION OF batchlab fit]...
 
-Each size runs in a process of its own, with steps of ten events.
+Each size runs in a process of its own. A step has ten events.
 """
 
 import csv
@@ -17,11 +17,11 @@ from statistics import median
 from batchlab.cli import main as batchlab
 
 FACTORS = (1, 10, 100, 1000, 10_000)
-STEPS = 20_000  # of the longest runs: an epoch of 1.1 million steps tells no more
+STEPS = 20_000  # at most, for an epoch: the time of a step is known as well as after all 1.1 million
 
 
 def measure(factor: int, options: list[str]) -> None:
-    """One size, in this process: seconds a step, and the most memory that was used."""
+    """Train on one size in this process. Print seconds per step and peak memory in MiB to standard error, as JSON."""
     steps = 110 * factor
     with tempfile.TemporaryDirectory() as folder:
         sys.argv = [

@@ -1,9 +1,10 @@
-"""Whether the printed times are the time that training takes: N + 20 epochs less N, by the wall's clock and as printed.
+"""Compare the printed times of N epochs with the time that passes.
 
-python benchmarks/printed_times.py [ROUNDS] [OPTION OF batchlab fit]...
+python benchmarks/printed_times.py [ROUNDS] [OPTION OF batchlab fit]...     (default: 5 rounds)
 
-Validation, figures, checkpoints and loggers are off. The timed part starts at the epoch's first hook and ends at its
-last: what Lightning does between two epochs (its own loop's bookkeeping and hooks) is outside, and is the gap.
+To leave out the start of a process, a run with N epochs is subtracted from one with 2 N. Validation, figures,
+checkpoints and loggers are switched off. An epoch's printed time goes from its first hook to its last, so the gap is
+what Lightning does between two epochs. Times are printed with three decimals, that is, in whole milliseconds.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Turns pytest-benchmark's JSON into ratios: Markdown tables in the pages, and a plot.
+"""Compute ratios from pytest-benchmark's JSON. Write them as tables to both READMEs, and draw a plot.
 
 python report.py RESULTS.json
 """
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
 SIZES = (1, 10, 1100)
-# What each figure is a ratio to: the fastest peer for long processes, the bare loop for everything else.
+# The denominator of each kind of ratio. For long processes it is the fastest peer.
 BASES = {"epoch": "bare loop", "process": "bare loop", "long process": "JAX, jit and scan", "start": "import torch"}
 TITLES = {
     "epoch": "An epoch, over the bare loop's",
@@ -27,7 +27,7 @@ TITLES = {
 
 
 def ratios(results: dict, kind: str) -> dict[str, dict[int, list[float]]]:
-    """Of each case and batch size, the ratio in each round, epochs by their median."""
+    """Return the ratios of each case and batch size, one for each round. A turn's epochs count by their median."""
     seconds = {
         (info["turn"], info["batch_size"], info["case"]): median(info["seconds"])
         for info in (benchmark["extra_info"] for benchmark in results["benchmarks"])
@@ -41,7 +41,7 @@ def ratios(results: dict, kind: str) -> dict[str, dict[int, list[float]]]:
 
 
 def cell(values: list[float]) -> str:
-    """The median and, where there are enough rounds, the quartiles."""
+    """Return the median as text, with the quartiles if there are at least three rounds."""
     if len(values) < 3:
         return f"{median(values):.2g}"
     low, middle, high = quantiles(values, n=4, method="inclusive")
@@ -49,7 +49,7 @@ def cell(values: list[float]) -> str:
 
 
 def table_text(results: dict, kind: str) -> str:
-    """One table in Markdown."""
+    """Return one table in Markdown."""
     table = ratios(results, kind)
     columns = list(table[BASES[kind]])
     names = " | ".join(f"batch {size}" if size else "ratio" for size in columns)
@@ -61,7 +61,7 @@ def table_text(results: dict, kind: str) -> str:
 
 
 def plot(results: dict) -> Figure:
-    """Epochs as ratios to the bare loop, a bar a case, in logarithmic scale."""
+    """Draw the time of an epoch as a ratio to the bare loop's: a bar for each case and batch size, on a log scale."""
     cases = {case: sizes for case, sizes in ratios(results, "epoch").items() if ", Adam" not in case}
     cases = {case: sizes for case, sizes in cases.items() if ", momentum" not in case}
     figure = Figure(figsize=(9, 5), layout="constrained")
@@ -79,7 +79,7 @@ def plot(results: dict) -> Figure:
 
 
 def fill(page: Path, name: str, text: str) -> None:
-    """Puts a text between the page's marks of that name, if it has them."""
+    """Replace the text between a page's marks of that name, if it has them."""
     marks = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
     page.write_text(re.sub(marks, lambda match: f"{match[1]}{text}\n{match[2]}", page.read_text(), flags=re.DOTALL))
 

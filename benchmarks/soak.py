@@ -1,8 +1,8 @@
-"""A very long training: whether memory, open files and the folder stay as they were.
+"""Train for very long, and print how memory, the number of open files and the size of the run folder change.
 
 python benchmarks/soak.py [MILLIONS OF STEPS]     (default: 50)
 
-Online learning with the compiled engine, 1100 steps an epoch, validated after each.
+The training is online learning with the compiled engine, with 1100 steps in an epoch and a validation after each.
 """
 
 import resource
@@ -18,7 +18,7 @@ ROWS = 10
 
 
 class Look(Callback):
-    """Prints a row each so many epochs."""
+    """Print a row of the table every so many epochs."""
 
     def __init__(self, every: int) -> None:
         self.every = every

@@ -1,8 +1,9 @@
-"""What TensorBoard costs a mini-batch epoch: with all loggers against none; a contour, and histograms, by themselves.
+"""Measure the time that logging adds to a mini-batch epoch: all loggers, contours, and histograms.
 
 python benchmarks/tensorboard_cost.py [ROUNDS]     (default: 8)
 
-Epochs from start to start, validation of 11,000 events included; the cases take turns.
+The time is from the start of an epoch to the start of the next, including a validation on 11,000 events. In each round,
+all cases are run in turn.
 """
 
 import sys
@@ -21,14 +22,14 @@ CASES = {
     "no loggers": ["--trainer.logger=false", NEVER],
     "all loggers": [NEVER],
     "all loggers, a contour an epoch": ["--epoch_report.figure_every_n_epochs=1"],
-    "all loggers, histograms": [NEVER, "--trainer.callbacks+=batchlab.histograms.WeightHistograms"],
+    "all loggers, histograms": [NEVER, "--trainer.callbacks+=blockstep.tensorboard.histograms.WeightHistograms"],
 }
 
 
 class Clock(Callback):
-    """Notes when epochs start."""
+    """Record when epochs start."""
 
-    starts: list[float] = []  # noqa: RUF012 - LightningCLI makes the object, and nobody else sees it
+    starts: list[float] = []  # noqa: RUF012 - the object is not accessible, since LightningCLI makes it
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.starts.append(time.perf_counter())

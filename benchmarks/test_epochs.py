@@ -1,11 +1,11 @@
-"""One epoch: batchlab's, and its peers'."""
+"""Time one epoch, of batchlab and of its peers."""
 
 import itertools
 
 import pytest
 from conftest import ROUNDS, Worker
 
-EPOCHS = {1: 4, 10: 20, 1100: 100}  # of a peer's turn: about a second of the bare loop or less
+EPOCHS = {1: 4, 10: 20, 1100: 100}  # in a peer's turn: the bare loop takes about a second or less
 
 ADAM = ["--model.optimizer=Adam", "--model.optimizer.lr=0.001"]
 MOMENTUM = ["--model.optimizer=SGD", "--model.optimizer.lr=0.01", "--model.optimizer.momentum=0.9"]
@@ -29,7 +29,7 @@ CASES = {
 }
 
 
-# The rounds go round outside: within one, all cases meet the machine in the same minute.
+# The round is the outermost loop, so that within a round all cases run within the same minutes.
 @pytest.mark.parametrize(("turn", "batch_size", "case"), [*itertools.product(range(ROUNDS), EPOCHS, CASES)])
 def test_epoch(turn, batch_size, case, events, workers, benchmark):
     peer, *words = CASES[case]

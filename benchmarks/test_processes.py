@@ -1,4 +1,4 @@
-"""Whole processes, from the command to the prompt."""
+"""Time whole processes, from their start to their end."""
 
 import itertools
 import subprocess
@@ -17,7 +17,7 @@ def batchlab(batch_size, *options):
 
 
 def run(words, folder, cache):
-    environment = one_thread() | {"BATCHLAB_CACHE": str(cache)}
+    environment = one_thread() | {"BLOCKSTEP_CACHE": str(cache)}
     subprocess.run(words, check=True, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
 
 

@@ -1,29 +1,38 @@
 """What all tests share."""
 
+import multiprocessing
 import os
-from collections.abc import Callable
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from batchlab.cli import main
+if "SIMULATE_WINDOWS" in os.environ:
+    del os.fork, os.mkfifo
+    multiprocessing.set_start_method("spawn")
 
-ROOT = Path(__file__).parents[1]
 
-pytest.register_assert_rewrite("compared")
-
-Batchlab = Callable[..., int]
+@pytest.fixture(autouse=True, scope="session")
+def _compilers_hidden(tmp_path_factory: pytest.TempPathFactory):
+    if "SIMULATE_WINDOWS" in os.environ:
+        programs = tmp_path_factory.mktemp("path")
+        for name in ("git", Path(sys.executable).name):
+            (programs / name).symlink_to(shutil.which(name) or sys.executable)
+        os.environ["PATH"] = str(programs)
+        os.environ.pop("CXX", None)
 
 
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs each test where its files bother nobody."""
+    """Run each test in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture(autouse=True)
-def _environment_put_back():
+def _environment_restored(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])  # commands add the current folder
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -32,23 +41,19 @@ def _environment_put_back():
 
 @pytest.fixture(autouse=True)
 def _programs_shared(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled programs are built once for all tests, in a folder of their own."""
+    """Build compiled programs once for all tests, in a folder of their own."""
     base = tmp_path_factory.getbasetemp()
     folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    monkeypatch.setenv("BATCHLAB_CACHE", str(folder / "programs"))
+    monkeypatch.setenv("BLOCKSTEP_CACHE", str(folder / "programs"))
 
 
-@pytest.fixture
-def batchlab(monkeypatch: pytest.MonkeyPatch) -> Batchlab:
-    """The command line in this process: words in, exit status out."""
+@pytest.fixture(autouse=True, scope="session")
+def _event_files_in_order() -> None:
+    """Number event files from a million on.
 
-    def run(*words: str) -> int:
-        monkeypatch.setattr("sys.argv", ["batchlab", *words])
-        return main()
+    Those that a process writes in the same second are read in alphabetical order, in which the tenth precedes the
+    ninth. Outside of tests, no process writes two in a second.
+    """
+    from tensorboard.summary.writer import event_file_writer
 
-    return run
-
-
-def config(name: str) -> str:
-    """The path of a shipped config."""
-    return str(ROOT / "configs" / f"{name}.yaml")
+    event_file_writer._global_uid = event_file_writer.AtomicCounter(1_000_000)

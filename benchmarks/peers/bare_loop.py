@@ -1,4 +1,4 @@
-"""The notebook's own training loop in bare PyTorch: what every ratio is to.
+"""The notebook's training loop in plain PyTorch: the denominator of most ratios.
 
 python bare_loop.py FILE BATCH_SIZE [EPOCHS] [OPTIMIZER]
 """

@@ -1,4 +1,4 @@
-"""batchlab itself, by its command line; seconds are those that it prints and logs.
+"""batchlab, by its command line. An epoch's seconds are those that it prints and logs.
 
 python batchlab_fit.py FILE BATCH_SIZE serve OPTION...
 """
@@ -31,7 +31,7 @@ def epochs(count: int) -> list[float]:
             raise SystemExit("batchlab refused its arguments")
         with next(Path(folder).rglob("metrics.csv")).open(newline="") as file:
             seconds = [float(row["time/epoch_sec"]) for row in csv.DictReader(file) if row["time/epoch_sec"]]
-    return seconds[1:]  # a fit's first epoch also sets things up
+    return seconds[1:]  # without the first epoch, which includes the set-up
 
 
 serve(epochs)

@@ -1,6 +1,8 @@
-"""The same training as one compiled program of JAX: `jit` over `lax.scan`. The batch size must divide the events.
+"""The same training in JAX as one compiled program: `jit` over `lax.scan`.
 
 python jax_scan.py FILE BATCH_SIZE [EPOCHS]
+
+The batch size must divide the number of events.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What an ordinary Lightning template does: a DataLoader, metrics and `self.log` in each step, the bar, TensorBoard.
+"""An ordinary Lightning template: a DataLoader, metrics and `self.log` in each step, progress bar, TensorBoard.
 
 python lightning_template.py FILE BATCH_SIZE [EPOCHS]
 """
@@ -64,7 +64,7 @@ def epochs(count: int) -> list[float]:
             max_epochs=count + 1, accelerator="cpu", callbacks=[clock], logger=logger, enable_model_summary=False
         )
         trainer.fit(Classifier(), DataLoader(data, batch_size=batch_size))
-    return clock.seconds[1:]  # a fit's first epoch also sets things up
+    return clock.seconds[1:]  # without the first epoch, which includes the set-up
 
 
 serve(epochs)

@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier on the same network with the same optimizer.
+"""scikit-learn's MLPClassifier with the same network and the same optimizer.
 
 python sklearn_mlp.py FILE BATCH_SIZE [EPOCHS]
 """

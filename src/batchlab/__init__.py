@@ -1,5 +1,32 @@
 """batchlab: what does the batch size do to training? A PyTorch Lightning template that answers by example."""
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchlab.cli import main
+    from batchlab.data import ToyDataModule
+    from batchlab.epoch_report import ContourReport
+    from batchlab.model import MLP, BinaryClassifier, regret
+    from batchlab.toy import draw_events, posterior
 
 __version__ = version("batchlab")
+__all__ = ["MLP", "BinaryClassifier", "ContourReport", "ToyDataModule", "draw_events", "main", "posterior", "regret"]
+
+_MODULES = {
+    "MLP": "model",
+    "BinaryClassifier": "model",
+    "ContourReport": "epoch_report",
+    "ToyDataModule": "data",
+    "draw_events": "toy",
+    "main": "cli",
+    "posterior": "toy",
+    "regret": "model",
+}
+
+
+def __getattr__(name: str) -> Any:  # imported when they are asked for (PEP 562), since torch takes seconds
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

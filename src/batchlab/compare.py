@@ -1,4 +1,4 @@
-"""batchlab compare: several regimes trained one after the other and shown side by side."""
+"""batchlab compare: train several regimes one after the other and show them side by side."""
 
 import argparse
 import csv
@@ -10,23 +10,24 @@ from statistics import median
 from typing import Any
 
 import torch
+from jsonargparse import Namespace
 
 from batchlab import plots
-from batchlab.checkpoint import load_settings
-from batchlab.commands import run, settings
-from batchlab.errors import BadInputError, RunError
-from batchlab.files import write_figure, write_whole
+from batchlab.epoch_report import mesh_probabilities
 from batchlab.model import BinaryClassifier
-from batchlab.probabilities import mesh_probabilities
-from batchlab.run_folder import create_run_folder
 from batchlab.toy import posterior
+from blockstep.base.atomic_files import write_atomically
+from blockstep.base.errors import BadInputError, RunError
+from blockstep.checkpoints.checkpoint_file import load_settings
+from blockstep.cli.application import Application
+from blockstep.runs.run_folder import create_run_folder
 
 REGIMES = [
     ["--name=batch", "--data.batch_size=null"],
     ["--name=online", "--data.batch_size=1"],
     ["--name=minibatch", "--data.batch_size=10"],
 ]
-"""The notebook's three regimes, as configs/ has them: an installed batchlab has no configs folder beside it."""
+"""The notebook's three regimes, as in configs/, which an installed batchlab does not have."""
 
 Row = dict[str, Any]
 
@@ -43,10 +44,11 @@ COLUMNS = {
 """The table's columns and how the terminal shows their values; the CSV file has every digit."""
 
 
-def compare(args: Sequence[str]) -> None:
-    """Trains each regime by an ordinary fit, then prints a table and writes it, with a picture, to a folder.
+def compare(application: Application, _command: str, args: Sequence[str]) -> None:
+    """Train each regime by an ordinary fit, then print a table and write it, with a picture, to a folder.
 
     Args:
+        application: Trains the regimes.
         args: Config files, and options of `batchlab fit` that every run is given.
 
     Raises:
@@ -58,20 +60,20 @@ def compare(args: Sequence[str]) -> None:
     plan = [["--config", config] for config in words.configs] or REGIMES
     fits = [[*regime, *options] for regime in plan]
     for fit in fits:
-        _check(fit)
+        _check(application.settings(fit))
     _warm_up()
-    folders = [_folder(run("fit", [*fit, f"--trainer.default_root_dir={words.runs}"])) for fit in fits]
+    folders = [_folder(application.run("fit", [*fit, f"--trainer.default_root_dir={words.runs}"])) for fit in fits]
     rows = [row | {"regime": name} for name, row in zip(_names(folders), map(summarize, folders), strict=True)]
     _add_ratios(rows)
     print(f"\n{as_text(rows)}\n")
     folder = create_run_folder(Path(words.runs), "compare")
     _write_csv(rows, folder / "table.csv")
-    write_figure(folder / "contours.png", plots.comparison_figure(_panels(folders)), dpi=150)
+    plots.write_figure(folder / "contours.png", plots.comparison_figure(_panels(folders)), dpi=150)
     print(f"table and picture: {folder}")
 
 
 def summarize(folder: Path) -> Row:
-    """What a run logged, as a row of the table.
+    """Return what a run logged, as a row of the table.
 
     Args:
         folder: The run's.
@@ -95,7 +97,7 @@ def summarize(folder: Path) -> Row:
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """The table as aligned text."""
+    """Return the table as aligned text."""
     cells = [list(COLUMNS)] + [[format(row[name], form) for name, form in COLUMNS.items()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in cells)
@@ -115,9 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(fit: list[str]) -> None:
-    """Raises BadInputError unless a fit could start, before any is trained, and would leave what is compared."""
-    config = settings(fit)
+def _check(config: Namespace) -> None:
+    """Raise BadInputError if a fit with these settings would not leave what is compared."""
     trainer = config.trainer
     spoilers = {
         "trainer.fast_dev_run": trainer.fast_dev_run,
@@ -142,7 +143,7 @@ def _check(fit: list[str]) -> None:
 
 
 def _warm_up() -> None:
-    """Takes a step that nobody times: a process's first one also pays for what torch sets up on first use."""
+    """Take a step that is not timed: torch initializes much in the first one of a process."""
     model = BinaryClassifier()
     model.batch_loss((torch.zeros(1, 2), torch.zeros(1, 1))).backward()
     model.optimizer(model.parameters()).step()
@@ -155,7 +156,7 @@ def _folder(folder: Path | None) -> Path:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The runs' names; those that more than one run has, with the version."""
+    """Return the runs' names; if several runs have the same name, with the version."""
     names = [folder.parent.name for folder in folders]
     return [
         name if names.count(name) == 1 else f"{name}/{folder.name}" for name, folder in zip(names, folders, strict=True)
@@ -163,7 +164,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def _add_ratios(rows: list[Row]) -> None:
-    """Ratios of the epochs' times to the mini-batch regime's or, where there is none, to the first run's."""
+    """Add ratios of the epochs' times to the mini-batch regime's or, if there is none, to the first run's."""
     base = next((row for row in rows if row["regime"] == "minibatch"), rows[0])
     for row in rows:
         row["ratio"] = row["epoch_sec"] / base["epoch_sec"]
@@ -174,11 +175,11 @@ def _write_csv(rows: Sequence[Row], path: Path) -> None:
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    write_atomically(path, text.getvalue().encode())
 
 
 def _panels(folders: Sequence[Path]) -> dict[str, plots.Array]:
-    """A panel for each run, and one for each ratio of signal to background that they were trained on: the answer."""
+    """Return a panel for each run, and the exact posterior for each ratio of signal to background."""
     panels, mixtures = {}, []
     for name, folder in zip(_names(folders), folders, strict=True):
         path = folder / "checkpoints" / "last.ckpt"

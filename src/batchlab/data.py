@@ -1,4 +1,4 @@
-"""ToyDataModule: the toy events as Lightning wants them."""
+"""ToyDataModule: the toy events as a LightningDataModule."""
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
@@ -7,22 +7,22 @@ from numpy.random import SeedSequence
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from batchlab.block_loader import BlockLoader
-from batchlab.checkpoint import CheckedLoading
-from batchlab.checks import at_least, at_most
 from batchlab.toy import Array, draw_events, posterior
+from blockstep.base.errors import at_least, at_most
+from blockstep.blocks.loader import BlockLoader
+from blockstep.checkpoints.checkpoint_file import CheckedLoading
 
 EVALUATION_BATCH_SIZE = 1000
-"""Events a forward pass in validation, test and prediction: their activations stay in the processor's cache."""
+"""Events per forward pass in validation, test and prediction, so that activations fit into the processor's cache."""
 
 
 class ToyDataModule(CheckedLoading, LightningDataModule):
-    """Signal and background events, drawn afresh from their seeds whenever they are needed.
+    """Signal and background events, drawn from their seeds in `setup`.
 
-    Training sees its events whole and in stored order. Since the distribution is known, nothing is held out of
-    them: validation and test are fresh draws, in the training data's ratio of signal to background, from the
+    Training uses all of its events, in stored order. Since the distribution is known, none of them are held out:
+    validation and test events are drawn anew, in the training data's ratio of signal to background, from the
     independent streams 1 and 2 of the seed (`numpy.random.SeedSequence(seed, spawn_key=(stream,))`). Their batches
-    carry a third tensor, the exact posterior p(signal | x), which a classifier can be measured against.
+    have a third tensor, the exact posterior p(signal | x), with which a classifier can be compared.
 
     Args:
         batch_size: Events per step, over all devices together; null is batch learning, all events in one step. A
@@ -30,15 +30,15 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
             same as null. The default is the notebook's mini-batch.
         shuffle: Whether training visits the events in a new random order each epoch. Off by default, as in the
             notebook: the stored order is random already.
-        block_size: Most steps in one call of `training_step` (see `batchlab.block_loader`). 1 is Lightning's ordinary
-            way, a step a call; the default 0 leaves it to the clock: what takes a quarter of a second.
+        block_size: Most steps in one call of `training_step` (see `blockstep.blocks.loader`). 1 is Lightning's
+            ordinary way, one step a call; by default, 0, a block is as long as takes a quarter of a second.
         num_workers: Processes that load batches. The default 0 loads in the training process, which is fastest
             for events that fit in memory.
         num_signal: Number of signal events to train on. The default is the notebook's.
         num_background: Number of background events to train on. The default is the notebook's.
         num_validation: Number of validation events. The default, ten times the training events, keeps the
             statistical error of the regret small and an evaluation short.
-        num_test: Number of test events. The default, a hundred times the training events, is for the final figure.
+        num_test: Number of test events. The default, a hundred times the training events, is for the final score.
         seed: Seed of the events, from 0 to 4294967295; the weights have a seed of their own (`seed_everything`).
 
     Raises:
@@ -83,10 +83,10 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
         self.seed = seed
 
     def prepare_data(self) -> None:
-        """Nothing to fetch. Files would be downloaded here: once per machine, and without assigning to self."""
+        """Do nothing. Files would be downloaded here, once per machine, without assigning to self."""
 
     def setup(self, stage: str) -> None:
-        """Draws the events that the stage needs: in every process, equal in each, from the seed.
+        """Draw the events that the stage needs, from the seed: the same in every process.
 
         Args:
             stage: "fit", "validate", "test" or "predict".
@@ -101,12 +101,12 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
         self._say_sizes(stage)
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | BlockLoader:
-        """Batches of x (batch_size, 2) and t (batch_size, 1), float32; a Trainer gets them in blocks."""
+        """Load batches of x (batch_size, 2) and t (batch_size, 1), float32; for a Trainer, in blocks."""
         batch_size = min(self.batch_size or len(self.training), len(self.training))
         if self.trainer is None:
             return DataLoader(self.training, batch_size, self.shuffle, num_workers=self.num_workers)
         if self.trainer.world_size > 1 and self.block_size == 1:
-            return self._dealt_out(self.trainer, batch_size)
+            return self._share_of_device(self.trainer, batch_size)
         return BlockLoader(
             self.training,
             batch_size,
@@ -118,23 +118,23 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """Batches of x (n, 2), t (n, 1) and the exact posterior (n, 1), float32."""
+        """Load batches of x (n, 2), t (n, 1) and the exact posterior (n, 1), float32."""
         return self._evaluation_loader(self.validation)
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """Batches as in validation, of the test events."""
+        """Load the test events, in batches as in validation."""
         return self._evaluation_loader(self.test)
 
     def predict_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """The test events: their labels and posterior come along, for whoever wants to compare."""
+        """Load the test events, with their labels and posterior."""
         return self._evaluation_loader(self.test)
 
     def posterior(self, x: Array) -> Array:
-        """The exact p(signal | x) of points x (n, 2), shape (n, 1), for the ratio that training sees."""
+        """Return the exact p(signal | x), shape (n, 1), of points x (n, 2), for the training's ratio of classes."""
         return posterior(x, self.num_signal, self.num_background)
 
-    def _dealt_out(self, trainer: Trainer, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
-        """A device's share of every batch. Lightning's own way of dealing would shuffle, asked or not."""
+    def _share_of_device(self, trainer: Trainer, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
+        """Load a device's share of every batch. Lightning's own sampler would shuffle in any case."""
         devices = trainer.world_size
         sampler: DistributedSampler[Tensor] = DistributedSampler(
             self.training, devices, trainer.global_rank, self.shuffle, self.seed

@@ -1,61 +1,32 @@
-"""EpochReport: times each epoch's training, prints it, and draws what the model has learned so far."""
+"""ContourReport: the machinery's report of each epoch, and pictures of what the model has learned."""
 
-import time
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.utils.tensorboard.summary import pr_curve
 
 from batchlab import plots
-from batchlab.checks import at_least
-from batchlab.event_files import RunEvents
-from batchlab.files import write_figure
-from batchlab.probabilities import mesh_probabilities
+from blockstep.base.errors import at_least
+from blockstep.runs.epoch_report import EpochReport
+from blockstep.tensorboard.event_files import RunEvents
 
 DRAWN_EVENTS = 2000
-"""At most so many events are drawn: more of them would hide the contour below."""
+"""The most events that are drawn: more of them would hide the contour."""
 
 
-class Stopwatch:
-    """Seconds gone by while it runs; it can be paused and resumed at will."""
+class ContourReport(EpochReport):
+    """Print a line for each epoch, log its time, and draw the decision contour.
 
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Stops, at 0."""
-        self._counted = 0.0
-        self._since: float | None = None
-
-    def resume(self) -> None:
-        """Runs on; does nothing if it runs."""
-        if self._since is None:
-            self._since = time.perf_counter()
-
-    def pause(self) -> None:
-        """Stands still; does nothing if it stands."""
-        if self._since is not None:
-            self._counted += time.perf_counter() - self._since
-            self._since = None
-
-    @property
-    def seconds(self) -> float:
-        """What was counted up to the last pause."""
-        return self._counted
-
-
-class EpochReport(Callback):
-    """Prints a line an epoch, logs its time, and draws the decision contour.
-
-    The time is that of training alone: loading batches and taking steps. Validation, checkpoints, logging and
-    drawing are outside it. The printed loss is the last batch's, before its update; the epoch's mean is train/loss.
+    Pictures are drawn if the events have two coordinates and the model predicts one probability for each.
 
     Args:
-        print_every_n_epochs: Epochs from one printed line to the next. The default prints each epoch, as the
-            notebook does; the last one is always printed.
+        print_every_n_epochs: Epochs from one printed line to the next. By default each epoch is printed, as in the
+            notebook; the last one always is.
         figure_every_n_epochs: Epochs from one contour to the next; the last epoch is always drawn. A contour takes
             longer than a mini-batch epoch, and TensorBoard shows ten frames unless it is told
             --samples_per_plugin=images=1000, as batchlab view tells it; so the default null draws after epochs 1,
@@ -76,96 +47,63 @@ class EpochReport(Callback):
         figure_style: plots.Style = "notebook",
         save_png: bool = False,
     ) -> None:
-        at_least(1, print_every_n_epochs=print_every_n_epochs)
+        super().__init__(print_every_n_epochs)
         at_least(1, figure_every_n_epochs=1 if figure_every_n_epochs is None else figure_every_n_epochs)
-        self.print_every_n_epochs = print_every_n_epochs
         self.figure_every_n_epochs = figure_every_n_epochs
         self.figure_style = figure_style
         self.save_png = save_png
-        self._stopwatch = Stopwatch()
-        self._last_loss: Tensor | None = None
-        self._line = ""
-        self._printed = self._drawn = True
+        self._events: tuple[plots.Array, plots.Array] | None = None
+        self._drawn = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws what does not change, once a run: the events alone, and the right answer where it is known."""
-        if any(isinstance(logger, RunEvents) and not logger.is_new for logger in trainer.loggers):
+        """Draw what does not change, once a run: the events alone, and the exact posterior if it is known."""
+        self._events = _drawable_events(trainer, pl_module)
+        if self._events is None or any(isinstance(log, RunEvents) and not log.is_new for log in trainer.loggers):
             return
-        x, t = _events(trainer)
+        x, t = self._events
         self._show(trainer, "training_events", plots.events_figure(x, t, "Training events", self.figure_style))
         exact = getattr(trainer.datamodule, "posterior", None)  # type: ignore[attr-defined] # set by Trainer.fit
         if exact is not None:
             figure = plots.contour_figure(exact(plots.mesh()), x, t, "The exact posterior", self.figure_style)
             self._show(trainer, "decision/exact_posterior", figure)
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
-        self._stopwatch.reset()
-        self._stopwatch.resume()
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Takes the clock up again after a checkpoint."""
-        self._stopwatch.resume()
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Keeps the loss, as a tensor: reading its value is left to the epoch's end."""
-        self._last_loss = outputs["loss"]
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops the clock."""
-        self._stopwatch.pause()
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes the clock up again, if training goes on."""
-        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            self._stopwatch.resume()
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Stops the clock: called when a checkpoint is about to be written."""
-        self._stopwatch.pause()
-
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs the epoch's time and last loss, and reports where it is due."""
-        self._stopwatch.pause()
-        loss = float("nan") if self._last_loss is None else self._last_loss.item()
-        epoch, seconds = trainer.current_epoch, self._stopwatch.seconds
-        # To the loggers at once: `self.log`, which also keeps metrics for callbacks to watch, takes a third of a
-        # millisecond for each.
-        for logger in trainer.loggers:
-            logged = {"epoch": epoch, "time/epoch_sec": seconds, "train/last_batch_loss": loss}
-            logger.log_metrics(logged, trainer.global_step - 1)
-        self._line = f"epoch = {epoch}, time = {seconds: .3f} sec, loss = {loss}"
-        self._printed = self._drawn = False
-        if (epoch + 1) % self.print_every_n_epochs == 0:
-            self._print(pl_module)
-        if self._figure_is_due(epoch + 1):
+        """Report the epoch, and draw the contour if it is due."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._drawn = False
+        if self._figure_is_due(trainer.current_epoch + 1):
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reports the last epoch if it was not due."""
-        if not self._printed:
-            self._print(pl_module)
+        """Report the last epoch if it was not due, and draw the precision-recall curve of the validation events."""
+        super().on_train_end(trainer, pl_module)
         if not self._drawn:
             self._draw(trainer, pl_module)
+        if self._events is not None and trainer.is_global_zero and trainer.enable_validation:
+            self._draw_precision_and_recall(trainer, pl_module)
 
     def _figure_is_due(self, epochs: int) -> bool:
         if self.figure_every_n_epochs is None:
             return epochs.bit_count() == 1  # a power of two
         return epochs % self.figure_every_n_epochs == 0
 
-    def _print(self, pl_module: LightningModule) -> None:
-        pl_module.print(self._line)
-        self._printed = True
-
     def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._drawn = True
+        if self._events is None:
+            return
         seen = [logger.seen.events for logger in trainer.loggers if isinstance(logger, RunEvents)]
         title = f"After {trainer.global_step:,} steps" + "".join(f", {events:,} events" for events in seen[:1])
-        probabilities = mesh_probabilities(pl_module)
-        figure = plots.contour_figure(probabilities, *_events(trainer), title, self.figure_style)
+        figure = plots.contour_figure(mesh_probabilities(pl_module), *self._events, title, self.figure_style)
         self._show(trainer, "decision/contour", figure)
-        self._drawn = True
+
+    def _draw_precision_and_recall(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # A run that is resumed in an epoch without validation has no loader yet.
+        loader = trainer.val_dataloaders or trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        pairs = [(batch[1], probabilities(pl_module, batch[0])) for batch in loader]
+        t, predicted = (torch.cat(column).cpu().float() for column in zip(*pairs, strict=True))
+        for logger in trainer.loggers:
+            if isinstance(logger, RunEvents) and torch.isfinite(predicted).all():  # not so after on_nan=ignore
+                logger.log_summary(pr_curve("val/pr_curve", t.numpy(), predicted.numpy()))
 
     def _show(self, trainer: Trainer, tag: str, figure: Figure) -> None:
         for logger in trainer.loggers:
@@ -175,10 +113,42 @@ class EpochReport(Callback):
                 logger.experiment.add_image(tag, plots.pixels(figure), trainer.global_step, dataformats="HWC")
         if self.save_png and trainer.log_dir and trainer.is_global_zero:
             name = f"{tag.replace('/', '_')}_step_{trainer.global_step}.png"
-            write_figure(Path(trainer.log_dir) / "figures" / name, figure)
+            plots.write_figure(Path(trainer.log_dir) / "figures" / name, figure)
 
 
-def _events(trainer: Trainer) -> tuple[plots.Array, plots.Array]:
+def probabilities(module: LightningModule, x: Tensor) -> Tensor:
+    """Return a module's probabilities in eval mode; afterwards, restore the mode of all of its parts.
+
+    Args:
+        module: Its `predict_step` takes a batch whose first tensor is x (n, 2) and returns probabilities (n, 1).
+        x: Points (n, 2), of any float type and on any device.
+
+    Returns:
+        Shape (n, 1), as the module computes them.
+    """
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    with torch.no_grad():
+        predicted: Tensor = module.predict_step((x.to(next(module.parameters())),), 0)
+    for part, mode in modes.items():
+        part.training = mode
+    return predicted
+
+
+def mesh_probabilities(module: LightningModule) -> plots.Array:
+    """Return a module's probabilities at the points of `plots.mesh()`, in double precision."""
+    array: plots.Array = probabilities(module, torch.from_numpy(plots.mesh())).double().cpu().numpy()
+    return array
+
+
+def _drawable_events(trainer: Trainer, module: LightningModule) -> tuple[plots.Array, plots.Array] | None:
+    """The events that are drawn, x (n, 2) and t (n, 1); None for another kind of data or model."""
     loader: Any = trainer.train_dataloader
-    x, t = loader.dataset[:DRAWN_EVENTS]
+    tensors: tuple[Tensor, ...] = getattr(getattr(loader, "dataset", None), "tensors", ())
+    if [tuple(tensor.shape[1:]) for tensor in tensors] != [(2,), (1,)]:
+        return None
+    x, t = (tensor[:DRAWN_EVENTS] for tensor in tensors)
+    predicts = type(module).predict_step is not LightningModule.predict_step
+    if not (predicts and ((t == 0) | (t == 1)).all() and probabilities(module, x).shape == t.shape):
+        return None
     return x.numpy(), t.numpy()

@@ -1,5 +1,6 @@
 """The network, and its training and evaluation as a LightningModule."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Literal
@@ -9,15 +10,15 @@ from lightning.pytorch import Callback
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import SGD
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
-from batchlab.block_training import BlockTraining
-from batchlab.checkpoint import CheckedLoading
-from batchlab.checks import at_least, at_most
-from batchlab.factories import OptimizerFactory, SchedulerFactory, check_learning_rate, class_config, named
+from blockstep.base.errors import at_least, at_most
+from blockstep.base.factories import OptimizerFactory, SchedulerFactory, call_factory, class_config
+from blockstep.blocks.training import BlockTraining
+from blockstep.checkpoints.checkpoint_file import CheckedLoading
 
 
 class MLP(nn.Sequential):
@@ -41,7 +42,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, in_features: int = 2, hidden: int = 64, depth: int = 5) -> None:
         at_least(1, hidden=hidden, depth=depth)
-        at_most(1000, depth=depth)  # far beyond what trains at all, and far below what builds forever
+        at_most(1000, depth=depth)  # deeper networks do not train, and take long to build
         layers: list[nn.Module] = []
         for fan_in in [in_features] + [hidden] * (depth - 1):
             layers += [nn.Linear(fan_in, hidden), nn.ReLU()]
@@ -62,8 +63,8 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
         lr_scheduler: A class of torch.optim.lr_scheduler with its arguments, stepped once an epoch;
             `ReduceLROnPlateau` watches val/loss. Off by default, as in the notebook.
         engine: How a block's steps are taken: eager is PyTorch, step by step; compiled is a program built from the
-            same step, ten times as fast and more, equal in about six digits. The default is the one that is equal
-            to the last.
+            same step, which is faster and equal in about six digits. The default equals the plain loop in
+            every digit.
 
     Raises:
         ValueError: If engine is neither, hidden or depth is smaller than 1, depth is larger than 1000, or the learning
@@ -86,21 +87,22 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
         self.lr_scheduler = lr_scheduler
         self._callbacks: list[Callback] = []
         if engine == "compiled":
-            from batchlab.compiled.engine import CompiledEngine
+            from blockstep.compiled.engine import CompiledEngine
 
             self.engine = compiled = CompiledEngine()
             self._callbacks.append(compiled)
         elif engine != "eager":
             raise ValueError(f"engine must be 'eager' or 'compiled'. Got {engine!r} instead.")
-        # Built here once to be checked and named, and again in configure_optimizers to be used.
-        probe = named("optimizer", optimizer, self.network.parameters())
-        check_learning_rate(probe)
+        # Built here to be checked and named, and again in configure_optimizers.
+        probe = call_factory("optimizer", optimizer, self.network.parameters())
+        _check_learning_rate(probe)
+        scheduler = lr_scheduler and call_factory("lr_scheduler", lr_scheduler, probe)
         self.save_hyperparameters(
             {
                 "hidden": hidden,
                 "depth": depth,
-                "optimizer": class_config(optimizer, probe),
-                "lr_scheduler": lr_scheduler and class_config(lr_scheduler, named("lr_scheduler", lr_scheduler, probe)),
+                "optimizer": class_config(optimizer, type(probe)),
+                "lr_scheduler": lr_scheduler and class_config(lr_scheduler, type(scheduler)),
                 "engine": engine,
             }
         )
@@ -109,44 +111,43 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
         self.test_metrics = metrics.clone(prefix="test/")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (n, 1) of the events x (n, 2)."""
+        """Return the logits (n, 1) of the events x (n, 2)."""
         logits: Tensor = self.network(x)
         return logits
 
     def batch_loss(self, batch: Sequence[Tensor]) -> Tensor:
-        """The mean BCE of a batch of x (n, 2) and t (n, 1), in nats.
+        """Return the mean BCE of a batch of x (n, 2) and t (n, 1), in nats.
 
-        Sigmoid and BCE stand apart because that is the notebook's arithmetic: computed from logits in one go, the
-        loss differs in its last digit. It stays finite all the same, since torch holds the logarithms at -100 and
-        above. The price is that an answer which is wrong by more than about 17 in the logit, where float32's
-        sigmoid becomes 0 or 1, costs up to 100 and has no gradient left. Evaluation, which owes nobody a digit,
-        uses logits and is right everywhere.
+        Sigmoid and BCE are computed one after the other, as in the notebook: computed from the logits in one go, the
+        loss differs in its last digit. It is finite nevertheless, since torch clamps the logarithms at -100. But if
+        the logit is wrong by more than about 17, where float32's sigmoid is 0 or 1, the loss is up to 100 and has no
+        gradient. Evaluation uses the logits, and is accurate everywhere.
         """
         x, t = batch
         logits = self(x)
         try:
             return functional.binary_cross_entropy(torch.sigmoid(logits), t)
-        except RuntimeError:  # how torch takes a nan; the guard, which names where it comes from, has to see it
+        except RuntimeError:  # torch refuses NaN here; NanGuard reports it
             return functional.binary_cross_entropy_with_logits(logits, t)
 
     def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
-        """Logs val/loss, val/auroc, val/average_precision and, given the posterior, val/regret."""
+        """Log val/loss, val/auroc, val/average_precision and, if the batch has the posterior, val/regret."""
         self._evaluate(batch, self.validation_metrics)
 
     def test_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
-        """As in validation, under test/."""
+        """Log the same as in validation, under test/."""
         self._evaluate(batch, self.test_metrics)
 
     def predict_step(self, batch: Sequence[Tensor], batch_idx: int = 0) -> Tensor:
-        """p(signal | x), shape (n, 1), of a batch whose first tensor is x (n, 2)."""
+        """Return p(signal | x), shape (n, 1), of a batch whose first tensor is x (n, 2)."""
         return torch.sigmoid(self(batch[0]))
 
     def configure_callbacks(self) -> list[Callback]:
-        """The compiled engine, which builds its program before the first epoch."""
+        """Return the compiled engine, which builds its program before the first epoch."""
         return self._callbacks
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer and, where there is one, its scheduler."""
+        """Return the optimizer and, if there is one, its scheduler."""
         optimizer = self.optimizer(self.parameters())
         if self.lr_scheduler is None:
             return optimizer
@@ -168,7 +169,7 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
 
 
 def regret(logits: Tensor, posterior: Tensor) -> Tensor:
-    """How far the expected BCE of a classifier lies above the Bayes limit, the BCE of the exact posterior.
+    """Return how far the expected BCE of a classifier lies above the Bayes limit, the BCE of the exact posterior.
 
     The labels' expectation is taken exactly, which leaves the mean Kullback-Leibler divergence from the posterior
     to the classifier: BCE(posterior, p) - H(posterior) (Murphy, Probabilistic Machine Learning: An Introduction,
@@ -188,3 +189,11 @@ def regret(logits: Tensor, posterior: Tensor) -> Tensor:
     """
     entropy = functional.binary_cross_entropy(posterior, posterior)
     return functional.binary_cross_entropy_with_logits(logits, posterior) - entropy
+
+
+def _check_learning_rate(optimizer: Optimizer) -> None:
+    """Raise ValueError unless every learning rate is a positive, finite number. torch accepts 0 and nan."""
+    for group in optimizer.param_groups:
+        lr = float(group["lr"])
+        if not (math.isfinite(lr) and lr > 0):
+            raise ValueError(f"lr must be a positive, finite number. Got {lr} instead.")

@@ -1,6 +1,8 @@
 """Figures of the events and of a classifier's probabilities: arrays in, a matplotlib Figure out."""
 
+import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +12,8 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from blockstep.base.atomic_files import write_atomically
+
 Array = NDArray[np.floating[Any]]
 Style = Literal["notebook", "accessible"]
 
@@ -17,7 +21,7 @@ AXIS = np.linspace(-5, 5, 100)
 """The mesh's points along each axis."""
 
 LEVELS = np.linspace(0, 1, 11)
-"""Ten equal steps of probability, the same in every figure, so that epochs and runs compare."""
+"""Ten equal steps of probability, the same in every figure, so that epochs and runs can be compared."""
 
 MARKERS: dict[Style, tuple[tuple[str, str], tuple[str, str]]] = {
     "notebook": (("red", "o"), ("blue", "o")),
@@ -28,12 +32,12 @@ MARKERS: dict[Style, tuple[tuple[str, str], tuple[str, str]]] = {
 
 
 def mesh() -> NDArray[np.float64]:
-    """The points at which a contour is evaluated: a square grid over (-5, 5)², shape (10000, 2)."""
+    """Return the points at which a contour is evaluated: a square grid over (-5, 5)², shape (10000, 2)."""
     return np.stack(np.meshgrid(AXIS, AXIS), axis=-1).reshape(-1, 2)
 
 
 def contour_figure(probabilities: Array, x: Array, t: Array, title: str = "", style: Style = "notebook") -> Figure:
-    """A filled contour of p(signal | x) with the events over it.
+    """Draw a filled contour of p(signal | x) with the events over it.
 
     Args:
         probabilities: At the points of `mesh()`, 10000 values.
@@ -49,14 +53,14 @@ def contour_figure(probabilities: Array, x: Array, t: Array, title: str = "", st
 
 
 def events_figure(x: Array, t: Array, title: str = "", style: Style = "notebook") -> Figure:
-    """The events alone; the arguments are those of `contour_figure`."""
+    """Draw the events alone; the arguments are those of `contour_figure`."""
     figure, axes = _square_figure(title)
     _scatter(axes, x, t, style)
     return figure
 
 
 def comparison_figure(panels: Mapping[str, Array]) -> Figure:
-    """Several contours side by side on one colour scale.
+    """Draw several contours side by side on one colour scale.
 
     Args:
         panels: A title and the probabilities at the points of `mesh()`, one for each panel.
@@ -71,15 +75,28 @@ def comparison_figure(panels: Mapping[str, Array]) -> Figure:
     return figure
 
 
+def write_figure(path: Path, figure: Figure, dpi: float | Literal["figure"] = "figure") -> None:
+    """Write a figure as a PNG file, atomically.
+
+    Args:
+        path: The file.
+        figure: The figure.
+        dpi: Pixels per inch of the figure's size; the default is its own.
+    """
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=dpi)
+    write_atomically(path, image.getvalue())
+
+
 def pixels(figure: Figure) -> NDArray[np.uint8]:
-    """The figure as an RGB image, shape (height, width, 3)."""
+    """Return the figure as an RGB image, shape (height, width, 3)."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def _square_figure(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.8, 4), dpi=125, layout="constrained")  # 600 by 500 pixels, with letters to be read small
+    figure = Figure(figsize=(4.8, 4), dpi=125, layout="constrained")  # 600 by 500 pixels, legible when small
     axes = figure.subplots()
     axes.set(title=title, xlabel="x1", ylabel="x2", xlim=AXIS[[0, -1]], ylim=AXIS[[0, -1]])
     return figure, axes

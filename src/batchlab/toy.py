@@ -13,7 +13,7 @@ LOW, HIGH = -5.0, 5.0
 
 
 def draw_events(num_signal: int = 100, num_background: int = 1000, seed: int | SeedSequence = 0) -> tuple[Array, Array]:
-    """Draws events in random order.
+    """Draw events in random order.
 
     The order of the draws (signal, background, one permutation) is part of the contract: seed 0 with the default
     counts gives the same bytes on every machine.
@@ -37,13 +37,13 @@ def draw_events(num_signal: int = 100, num_background: int = 1000, seed: int | S
         rng.uniform(LOW, HIGH, size=(num_background, 2)),
     ]
     x = np.concatenate(signal_and_background)
-    del signal_and_background  # many events are large
+    del signal_and_background  # they need much memory
     order = rng.permutation(len(x))
     return x[order], (order < num_signal)[:, np.newaxis].astype(float)
 
 
 def posterior(x: Array, num_signal: int = 100, num_background: int = 1000) -> Array:
-    """The probability that an event at x is signal, exactly: the best answer any classifier can give.
+    """Return the exact probability that an event at x is signal, which is the best answer of any classifier.
 
     By Bayes' theorem (Bishop, Pattern Recognition and Machine Learning, section 1.5), with S and B the numbers of
     signal and background events, p(signal | x) = S·N(x; (1, 0), I) / (S·N(x; (1, 0), I) + B·u(x)), where the

@@ -1,0 +1,161 @@
+"""Checksummed checkpoints, read as data only: without it, damage would go unnoticed, and a file could run code."""
+
+import hashlib
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from torch import nn
+
+from blockstep.base.atomic_files import write_atomically
+from blockstep.base.errors import BadInputError
+from blockstep.base.factories import restore_factories
+
+FORMAT = 1
+"""Version of what is added to Lightning's checkpoints; raised when older versions of this package could not read it."""
+
+KEY = "blockstep"
+"""Where a checkpoint holds what is added to Lightning's own entries; see `blockstep.checkpoints.provenance`."""
+
+MARK = b"\nblockstep sha256 "
+"""Written after the archive of torch.save, and followed by its SHA-256. torch.load ignores both."""
+
+HYPERPARAMETERS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+"""Where Lightning's checkpoints hold the values of each group of keys."""
+
+
+class ChecksummedCheckpointIO(TorchCheckpointIO):
+    """Write checkpoints atomically and with a checksum, and verify it when they are read."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write a checkpoint."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        archive = buffer.getvalue()
+        write_atomically(Path(path), archive + MARK + _digest(archive))
+
+    def load_checkpoint(
+        self, path: Any, map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint, as data only, whatever `weights_only` says.
+
+        Raises:
+            BadInputError: If it is damaged, or not a checkpoint of this package.
+        """
+        checkpoint = _read(Path(path))
+        if "pytorch-lightning_version" in checkpoint:  # else a spawned process returns its weights to its parent
+            _check_format(Path(path), checkpoint)
+        return checkpoint
+
+
+class CheckedLoading:
+    """A mixin for modules and data modules: `load_from_checkpoint` refuses what the commands refuse."""
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+        """Build a module from a checkpoint's hyperparameters and weights.
+
+        Args:
+            checkpoint_path: The path of the checkpoint's file.
+            args: As Lightning has them: `map_location`, the CPU by default.
+            kwargs: Likewise: `strict`, and hyperparameters that replace those of the checkpoint. `weights_only` is
+                always true.
+
+        Raises:
+            BadInputError: If the file is damaged, or not a checkpoint of this package.
+        """
+        checkpoint = read_checkpoint(Path(checkpoint_path))
+        key: str = cls.CHECKPOINT_HYPER_PARAMS_KEY  # type: ignore[attr-defined] # both of Lightning's classes have it
+        settings = restore_factories(checkpoint.pop(key, {}))
+        copy = io.BytesIO()
+        torch.save(checkpoint, copy)
+        copy.seek(0)
+        given = settings | kwargs | {"weights_only": True}
+        return super().load_from_checkpoint(copy, *args, **given)  # type: ignore[misc,no-any-return]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint. Only plain values and tensors are read, so that no file can run code.
+
+    Args:
+        path: The checkpoint's file.
+
+    Raises:
+        BadInputError: If the file does not exist, is damaged, is not a checkpoint of this package, or was written by a
+            newer version.
+    """
+    checkpoint = _read(path)
+    _check_format(path, checkpoint)
+    return checkpoint
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        why = "is a folder" if path.is_dir() else "does not exist"
+        raise BadInputError(f"ckpt_path must be a checkpoint's file. Got {str(path)!r} instead, which {why}.")
+    archive, mark, digest = path.read_bytes().rpartition(MARK)
+    if not mark:
+        raise _unusable(path, "has no checksum at its end: it is another program's, or was cut short")
+    if digest != _digest(archive):
+        raise _unusable(path, "is damaged: its checksum is not that of its content")
+    try:
+        checkpoint: dict[str, Any] = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise _unusable(path, "holds more than data, and may run code; it was not loaded") from error
+    return checkpoint
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """Return the settings that a checkpoint was trained with, by their keys on the command line.
+
+    Args:
+        path: The checkpoint's file.
+
+    Raises:
+        BadInputError: As `read_checkpoint`.
+    """
+    checkpoint = read_checkpoint(path)
+    return {
+        f"{group}.{key}": value
+        for group, where in HYPERPARAMETERS.items()
+        for key, value in checkpoint.get(where, {}).items()
+        if not key.startswith("_")  # Lightning's own, by which it would import the class
+    }
+
+
+def check_weights_fit(model: nn.Module, path: Path) -> None:
+    """Raise BadInputError unless the checkpoint's weights have the model's names and shapes."""
+    saved = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(path)["state_dict"].items()}
+    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if saved != own:
+        raise BadInputError(
+            f"the model must be the one that {str(path)!r} holds the weights of. Got one with other weights: leave "
+            "--model and the settings of its size out, and they are taken from the checkpoint."
+        )
+
+
+def _digest(archive: bytes) -> bytes:
+    return hashlib.sha256(archive).hexdigest().encode()
+
+
+def _check_format(path: Path, checkpoint: Any) -> None:
+    ours = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(ours, dict):
+        raise _unusable(path, "was not written by fit")
+    if ours["format"] > FORMAT:
+        version = ours["versions"][KEY]
+        raise _unusable(path, f"was written by {KEY} {version}, which is newer: update {KEY} to read it")
+    for group, where in HYPERPARAMETERS.items():
+        try:
+            restore_factories(checkpoint.get(where, {}))
+        except ValueError as error:
+            why = f"holds hyperparameters that are not data alone: {group}.{error}"
+            raise _unusable(path, why.removesuffix(".")) from error
+
+
+def _unusable(path: Path, why: str) -> BadInputError:
+    return BadInputError(f"ckpt_path must be a checkpoint that {KEY} wrote. Got {str(path)!r} instead, which {why}.")

@@ -1,0 +1,176 @@
+"""Any model and any data by name: without this module, a project could train only the classes that it was built with.
+
+jsonargparse's own way of choosing classes (its subclass mode) passes defaults from one class to the next and hides
+their keys from `--help`. So both classes are chosen first, from the arguments and from the config files that they name,
+and the parser is then built for these two classes alone.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import yaml  # type: ignore[import-untyped] # jsonargparse's own dependency
+from lightning.pytorch import LightningDataModule, LightningModule
+
+from blockstep.base.errors import BadInputError
+from blockstep.cli.application import Application
+from blockstep.runs.run_folder import config_beside, newest_last
+
+BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
+"""The keys that name a class, and its base class."""
+
+READ_FIRST = ("config", "model", "data", "ckpt_path", "trainer.default_root_dir")
+"""The keys that decide which classes are used."""
+
+IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+(?<!\.yaml)(?<!\.yml)(?<!\.json)")
+"""The import path of a class, which is not the name of a config file."""
+
+
+def choose_classes(application: Application, args: list[str]) -> tuple[dict[str, type], list[str], list[str]]:
+    """Choose the classes of the model and the data.
+
+    Args:
+        application: Its classes are the default.
+        args: A command's arguments. `--model PATH`, `--data PATH`, and `class_path` in a config name a class; so does
+            the config of the run that a checkpoint lies in.
+
+    Returns:
+        The classes by key; the arguments without the classes' names; and arguments of lower priority: the settings in
+        the checkpoint's run, for classes that are not the application's own and may not save their settings.
+
+    Raises:
+        BadInputError: If a name is not that of a class of the right kind.
+    """
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a project's own modules, as `python -m` finds them
+    names: dict[str, str] = {}
+    rest: list[str] = []
+    given = {"trainer.default_root_dir": "runs", **application.defaults}
+    for key, value, words in _pairs(args):
+        if key == "config":
+            config = _read(value)
+            names |= _names_in(config)
+            given |= _places_in(config)
+        elif key in BASES and not _is_file(value):
+            named = _parse(value)
+            names |= _names_in({key: named})
+            rest += _without_name(key, named, words)
+            continue
+        given[key] = value
+        rest += words
+    own = {"model": application.model, "data": application.data}
+    run = _config_of_checkpoint(given)
+    of_run = _names_in(run)
+    names = own | of_run | names
+    saved = {key: _arguments(run[key]) for key in BASES if names[key] == of_run.get(key) and names[key] != own[key]}
+    return {key: _load(key, names[key]) for key in BASES}, rest, _as_words(saved)
+
+
+def flatten(config: Any) -> Any:
+    """Return a config's content with the arguments of model and data where `class_path` and `init_args` were."""
+    if not isinstance(config, dict):
+        return config
+    return config | {key: _arguments(config[key]) for key in BASES if _class_path(config.get(key)) is not None}
+
+
+def unflatten(config: dict[str, Any], classes: dict[str, str]) -> dict[str, Any]:
+    """Return a config's content with the names of the given classes by key, so that it can be used again."""
+    wrapped = {key: {"class_path": path, "init_args": config.get(key) or {}} for key, path in classes.items()}
+    return {**wrapped, **config, **wrapped}
+
+
+def _pairs(args: list[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """The words of the arguments, and the key and the value of those that decide about classes."""
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = re.sub("^-c(?!-)=?(?=.)", "--config=", word).partition("=")
+        key = "config" if option == "-c" else option.removeprefix("--")
+        if option == key or key not in READ_FIRST:
+            yield "", "", [word]
+        elif equals or not rest:
+            yield key, value, [word]
+        else:
+            value = rest.pop(0)
+            yield key, value, [word, value]
+
+
+def _places_in(config: Any) -> dict[str, str]:
+    """The checkpoint and the folder of all runs, if a config names them."""
+    given = config if isinstance(config, dict) else {}
+    trainer = given["trainer"] if isinstance(given.get("trainer"), dict) else {}
+    found = {"ckpt_path": given.get("ckpt_path"), "trainer.default_root_dir": trainer.get("default_root_dir")}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
+
+
+def _config_of_checkpoint(given: dict[str, Any]) -> Any:
+    path = given.get("ckpt_path")
+    if path is None:
+        return None
+    try:
+        config = config_beside(newest_last(Path(given["trainer.default_root_dir"])) if path == "last" else Path(path))
+    except (BadInputError, OSError):  # the parser reports it
+        return None
+    return None if config is None else _read(str(config))
+
+
+def _is_file(value: str) -> bool:
+    try:
+        return Path(value).is_file()
+    except OSError:  # too long for a file's name
+        return False
+
+
+def _read(config: str) -> Any:
+    """The content of a config, which is a file or text."""
+    try:
+        return _parse(Path(config).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return _parse(config)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:  # the parser reports it
+        return None
+
+
+def _names_in(config: Any) -> dict[str, str]:
+    found = {key: _class_path(config.get(key)) for key in BASES} if isinstance(config, dict) else {}
+    return {key: path for key, path in found.items() if path is not None}
+
+
+def _class_path(value: Any) -> str | None:
+    path = value.get("class_path") if isinstance(value, dict) else value
+    return path if isinstance(path, str) and (path is not value or IMPORT_PATH.fullmatch(path)) else None
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    given = value.get("init_args") if _class_path(value) is not None and isinstance(value, dict) else value
+    return given if isinstance(given, dict) else {}
+
+
+def _as_words(arguments: dict[str, dict[str, Any]]) -> list[str]:
+    return [f"--{key}={json.dumps(given, default=str)}" for key, given in arguments.items() if given]
+
+
+def _without_name(key: str, given: Any, words: list[str]) -> list[str]:
+    return words if _class_path(given) is None else _as_words({key: _arguments(given)})
+
+
+def _load(key: str, path: str) -> type:
+    base = BASES[key]
+    try:
+        cls = resolve_name(path)
+    except Exception as error:  # whatever a module raises as it is imported
+        raise BadInputError(
+            f"{key} must be the import path of a {base.__name__}. Got {path!r}: {type(error).__name__}: {error}."
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise BadInputError(f"{key} must be the import path of a {base.__name__}. Got {path!r} instead.")
+    return cls

@@ -1,0 +1,111 @@
+"""fit, validate, test and predict: without this module, settings would be parsed and nothing would run."""
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_only
+
+from blockstep.base.atomic_files import write_atomically
+from blockstep.base.errors import BadInputError, Interrupted, InterruptedRunError, OutputError
+from blockstep.cli.application import Application
+from blockstep.cli.lightning_cli import CommandLine, Rehearsal
+from blockstep.cli.messages import translate_errors
+from blockstep.cli.quiet import quiet
+from blockstep.runs.stop_signals import STOP_SIGNALS
+
+
+def run(application: Application, command: str, args: list[str]) -> Path | None:
+    """Run fit, validate, test or predict.
+
+    Args:
+        application: The model, the data and their defaults.
+        command: Which of the commands.
+        args: Its arguments.
+
+    Returns:
+        The run's folder, if the command made one.
+
+    Raises:
+        BadInputError: If the arguments cannot be used. No run folder is left then, unless something was saved in it.
+        RunError: If a run could not go on. What it had saved is kept.
+        Interrupted: If a signal has ended an evaluation, or a fit before its run has started.
+    """
+    with quiet():
+        with translate_errors():
+            cli = CommandLine(application, command, args)
+        if command != "fit":
+            _evaluate(cli)
+            return None
+        try:
+            _fit(cli)
+        finally:
+            if cli.folder is not None:
+                cli.folder.release()
+    return None if cli.folder is None else cli.folder.path
+
+
+def rehearse(application: Application, args: list[str]) -> Namespace:
+    """Return the settings that a fit would have, after building everything but its run folder.
+
+    Args:
+        application: As for `run`.
+        args: As for `run`.
+
+    Raises:
+        BadInputError: If the fit could not start.
+    """
+    with quiet(), translate_errors():
+        config: Namespace = Rehearsal(application, "fit", args).config
+    return config
+
+
+def _fit(cli: CommandLine) -> None:
+    try:
+        _train(cli)
+    except (BadInputError, InterruptedRunError, OutputError):
+        _discard_if_worthless(cli)
+        raise
+    except Interrupted as stop:
+        _discard_if_worthless(cli)
+        raise InterruptedRunError(_describe_progress(cli), stop.number) from None
+    if cli.folder is not None:
+        cli.trainer.print(f"run folder: {cli.folder.path}")
+    if STOP_SIGNALS.received:
+        raise InterruptedRunError("came after the last step: the run is complete.", STOP_SIGNALS.received)
+
+
+def _train(cli: CommandLine) -> None:
+    try:
+        with translate_errors(cli.folder):
+            if cli.folder is not None:
+                rank_zero_only(write_atomically)(cli.folder.path / "config.yaml", cli.yaml.encode())
+            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
+    finally:
+        STOP_SIGNALS.stop_postponing()
+
+
+def _discard_if_worthless(cli: CommandLine) -> None:
+    """Discard a run without checkpoints, unless it has trained and was told to keep none."""
+    if cli.folder is None or cli.folder.has_checkpoints:
+        return
+    if cli.trainer.global_step == 0 or cli.config.trainer.enable_checkpointing is not False:
+        cli.folder.discard()
+
+
+def _describe_progress(cli: CommandLine) -> str:
+    if cli.folder is not None and not cli.folder.is_new:
+        return f"before the next step: {cli.folder.path} is as it was."
+    if cli.trainer.global_step == 0:
+        return "before the first step: nothing is left."
+    return f"after {cli.trainer.global_step} steps of a run that keeps no checkpoints."
+
+
+def _evaluate(cli: CommandLine) -> None:
+    options = {"return_predictions": False} if cli.command == "predict" else {}
+    if cli.command == "predict" and cli.trainer.world_size > 1:
+        raise BadInputError(
+            f"trainer.devices must be 1 to predict: the rows have an order. Got {cli.trainer.world_size} instead."
+        )
+    entry_point = getattr(cli.trainer, cli.command)
+    with translate_errors():
+        entry_point(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True, **options)

@@ -1,0 +1,47 @@
+"""Errors in words: without it, a setting that torch or Lightning refuses late would end in a traceback."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from blockstep.base.errors import TRACEBACK, BadInputError, OutputError, RunError
+from blockstep.runs.run_folder import RunFolder
+
+
+@contextmanager
+def translate_errors(folder: RunFolder | None = None) -> Iterator[None]:
+    """Turn any exception into one that becomes a message and an exit status.
+
+    Before anything was saved, an exception counts as bad input: a setting that Lightning or torch refuses late.
+
+    Args:
+        folder: The run's, if there is one.
+
+    Raises:
+        BadInputError: For an exception before anything was saved.
+        RunError: For one after that, and for errors of the operating system.
+        OutputError: If standard output cannot be written.
+    """
+    try:
+        yield
+    except (BadInputError, RunError, OutputError):
+        raise
+    except Exception as error:
+        if TRACEBACK in os.environ:
+            raise
+        if isinstance(error, OSError):
+            where = f" in {folder.path}" if folder else ""
+            raise RunError(f"a file{where} cannot be written or read: {error}. What was saved is kept.") from error
+        if folder is not None and folder.has_checkpoints:
+            why = f"{describe(error)} What was saved is kept."
+            raise RunError(f"the run in {folder.path} cannot go on: {why}") from error
+        raise BadInputError(describe(error)) from error
+
+
+def describe(error: Exception) -> str:
+    """Return an exception's message, with its type unless the message is written for users."""
+    if isinstance(error, (ValueError, MisconfigurationException)):
+        return str(error)
+    return f"{type(error).__name__}: {error} ({TRACEBACK}=1 shows where it comes from.)"

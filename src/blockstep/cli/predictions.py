@@ -1,0 +1,79 @@
+"""Predictions as a CSV file: without it, they could only be read in Python."""
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from blockstep.base.atomic_files import write_atomically
+from blockstep.base.errors import BadInputError
+
+
+class PredictionWriter(BasePredictionWriter):
+    """Write a row for each event: its inputs and its predictions, with nine digits, which a float32 needs.
+
+    Args:
+        path: The file. An existing file is replaced; a link is followed.
+        columns: Names of the columns. If there are not as many as values in a row, inputs are x and a number,
+            predictions y and a number.
+
+    Raises:
+        BadInputError: If the folder does not exist, or the path is a folder, a device or a pipe.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str] = ()) -> None:
+        super().__init__(write_interval="batch")
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir() or (target.exists() and not target.is_file()):
+            raise BadInputError(f"output must be a file in a folder that exists. Got {str(path)!r} instead.")
+        self.path = path
+        self._target = target
+        self._columns = columns
+        self._inputs: list[Tensor] = []
+        self._predictions: list[Tensor] = []
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Any,
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Keep the batch's rows.
+
+        Raises:
+            BadInputError: If `predict_step` does not return a tensor with a row for each event.
+        """
+        inputs = batch if isinstance(batch, Tensor) else batch[0]
+        if not (isinstance(prediction, Tensor) and prediction.dim() and len(prediction) == len(inputs)):
+            raise BadInputError(
+                "predict_step must return a tensor with a row for each event of the batch, to be written as a table. "
+                f"Got {type(prediction).__name__} instead."
+            )
+        self._inputs.append(inputs.reshape(len(inputs), -1).cpu())
+        self._predictions.append(prediction.reshape(len(inputs), -1).cpu())
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the file."""
+        inputs, predictions = torch.cat(self._inputs), torch.cat(self._predictions)
+        rows: Any = torch.cat([inputs, predictions], dim=1).numpy()
+        numbered = [*_numbered("x", inputs), *_numbered("y", predictions)]
+        names = self._columns if len(self._columns) == len(numbered) else numbered
+        text = io.StringIO()
+        np.savetxt(text, rows, fmt="%.9g", delimiter=",", header=",".join(names), comments="")
+        write_atomically(self._target, text.getvalue().encode())
+        print(f"predictions: {len(rows)} rows in {self.path}")
+
+
+def _numbered(name: str, values: Tensor) -> list[str]:
+    return [f"{name}{n + 1}" for n in range(values.shape[1])]

@@ -1,0 +1,58 @@
+"""The loggers and callbacks of a run: without this module, a run would save and log nothing."""
+
+from pathlib import Path
+
+from lightning.pytorch.callbacks import Callback
+
+from blockstep.checkpoints.best_checkpoint import BestCheckpoint
+from blockstep.checkpoints.checkpoint_file import read_checkpoint
+from blockstep.checkpoints.exact_resume import ExactResume
+from blockstep.checkpoints.last_checkpoint import LastCheckpoint
+from blockstep.checkpoints.provenance import Provenance
+from blockstep.cli.application import Application
+from blockstep.cli.extras import CURVES
+from blockstep.runs.csv_logger import MetricsTable
+from blockstep.runs.graceful_stop import GracefulStop
+from blockstep.runs.run_folder import RunFolder
+from blockstep.tensorboard.charts import Charts
+from blockstep.tensorboard.dashboard import Dashboard
+from blockstep.tensorboard.event_files import EventsSeen, RunEvents
+
+
+def make_loggers(folder: RunFolder, charts: Charts, seed: int, ckpt_path: str | None) -> tuple[RunEvents, MetricsTable]:
+    """Make the loggers of a run. What was logged after the checkpoint of a resumed run is removed.
+
+    Args:
+        folder: The run's folder.
+        charts: The charts in TensorBoard.
+        seed: The run's `seed_everything`.
+        ckpt_path: The checkpoint of a resumed run.
+    """
+    steps = events = None
+    if ckpt_path is not None and not folder.is_new:
+        checkpoint = read_checkpoint(Path(ckpt_path))
+        steps, events = checkpoint["global_step"], checkpoint["callbacks"]["EventsSeen"]["events"]
+    return RunEvents(folder.path, EventsSeen(), charts, seed, events), MetricsTable(folder.path, steps)
+
+
+def logging_callbacks(events: RunEvents, config: str) -> list[Callback]:
+    """Make what fills the event files beside the metrics; the count of events first, since the others read it.
+
+    Args:
+        events: The run's logger.
+        config: The run's config, as YAML.
+    """
+    return [events.seen, *(curve(events) for curve in CURVES), Dashboard(events, config)]
+
+
+def checkpoint_callbacks(folder: Path, application: Application, config: str) -> list[Callback]:
+    """Make what saves and resumes a run; the last checkpoint after the best, so that it records the current best.
+
+    Args:
+        folder: The folder of the run's checkpoints.
+        application: Says which metric is watched.
+        config: The run's config, as YAML.
+    """
+    best = BestCheckpoint(folder, application.monitor, application.mode)
+    last = LastCheckpoint(folder / "last.ckpt")
+    return [Provenance(config), ExactResume(), best, last, GracefulStop(last, application.name)]

@@ -1,0 +1,99 @@
+"""From arguments to settings: without it, a checkpoint's settings would silently overrule the command line."""
+
+from argparse import ArgumentError
+from pathlib import Path
+
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from blockstep.base.errors import BadInputError
+from blockstep.checkpoints.checkpoint_file import load_settings
+from blockstep.cli.arguments import check_groups, emptied_lists
+from blockstep.cli.config_safety import check_classes
+from blockstep.cli.extras import JOB_SCHEDULERS
+from blockstep.runs.resume_checks import check_optimizer_kept, resumes_in_place
+from blockstep.runs.run_folder import newest_last, run_of_last
+
+
+def parse(
+    parser: LightningArgumentParser, command: str, args: list[str], saved: list[str]
+) -> tuple[Namespace, Path | None]:
+    """Parse a command's arguments, above the settings of the checkpoint that they name.
+
+    Args:
+        parser: The command's parser. A checkpoint's settings become its defaults.
+        command: fit, validate, test or predict.
+        args: The command's arguments.
+        saved: Arguments of the run that the checkpoint lies in, with lower priority than those of the command.
+        inherited: By key, the arguments of classes that are not the application's own, in the run that the checkpoint
+            lies in; those of the command go first.
+
+    Returns:
+        The settings, and the folder of the run that is resumed; None for a new run.
+
+    Raises:
+        BadInputError: If the arguments do not parse, or an evaluation lacks its checkpoint.
+    """
+    try:
+        config, run = _parse_with_checkpoint(parser, command, args, saved)
+        check_classes(config)
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"config must be a text file in UTF-8. Got another: {error}.") from error
+    except ArgumentError as error:
+        raise BadInputError(f"{error}\n{parser.prog} --help lists the options.") from error
+    if config.ckpt_path is None and command != "fit":
+        example = Path(config.trainer.default_root_dir, config.name, "version_0", "checkpoints", "last.ckpt")
+        raise BadInputError(
+            f"ckpt_path must be given: without it, {command} would score random weights. "
+            f"Try: {parser.prog} --ckpt_path {example}"
+        )
+    return config, run
+
+
+def _parse_with_checkpoint(
+    parser: LightningArgumentParser, command: str, args: list[str], saved: list[str]
+) -> tuple[Namespace, Path | None]:
+    config = _parse(parser, [*saved, *args])
+    runs = Path(config.trainer.default_root_dir)
+    requeued = _checkpoint_of_job(runs, args) if command == "fit" else None
+    if requeued is None and config.ckpt_path is None:
+        return config, None
+    path = requeued or (newest_last(runs) if config.ckpt_path == "last" else Path(config.ckpt_path))
+    if command == "fit":
+        return _parse_with_run(parser, args, path, saved)
+    _set_defaults(parser, path, [*saved, *args])
+    config = _parse(parser, [*saved, *args])
+    config.ckpt_path = str(path)
+    return config, None
+
+
+def _checkpoint_of_job(runs: Path, args: list[str]) -> Path | None:
+    found = (scheduler.find_checkpoint(runs, args) for scheduler in JOB_SCHEDULERS)
+    return next((path for path in found if path is not None), None)
+
+
+def _parse_with_run(
+    parser: LightningArgumentParser, args: list[str], path: Path, saved: list[str]
+) -> tuple[Namespace, Path | None]:
+    run = run_of_last(path)
+    settings = saved if run is None else ["--config", str(run / "config.yaml")]
+    _set_defaults(parser, path, settings)
+    before = _parse(parser, settings)
+    config = _parse(parser, [*settings, *(emptied_lists(args) if run else []), *args])
+    in_place = run is not None and resumes_in_place(run, path, before, config)
+    check_optimizer_kept(path, before, config)
+    config.ckpt_path = str(path)
+    return config, run if in_place else None
+
+
+def _parse(parser: LightningArgumentParser, args: list[str]) -> Namespace:
+    config: Namespace = parser.parse_args(args)
+    check_groups(config)
+    return config
+
+
+def _set_defaults(parser: LightningArgumentParser, path: Path, settings: list[str]) -> None:
+    given = parser.parse_args(settings)  # imports the classes that it names; a checkpoint may not import any
+    saved = {key: value for key, value in load_settings(path).items() if key in given}
+    parser.parse_object(saved, given)  # checks them as if they were typed; defaults are not checked
+    parser.set_defaults(saved)

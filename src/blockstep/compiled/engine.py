@@ -1,0 +1,77 @@
+"""The compiled engine as a callback: without it, users would have to build and call `CompiledBlock` themselves."""
+
+from functools import cache
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from blockstep.blocks.loader import Block, BlockLoader
+from blockstep.blocks.training import BlockTraining, take_steps
+from blockstep.compiled.block import CompiledBlock
+from blockstep.compiled.operations import UnsupportedError
+
+
+class CompiledEngine(Callback):
+    """Take a block's steps as one compiled program.
+
+    What cannot be compiled is trained in eager PyTorch, and the reason is printed. As a callback, the engine compiles
+    the program before the first epoch, so that an epoch's time does not include the compiler's:
+
+        self.engine = CompiledEngine()                # in the module's __init__
+
+        def configure_callbacks(self):
+            return [self.engine]
+    """
+
+    def __init__(self) -> None:
+        self._block: CompiledBlock | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compile the program or load it from disk; if that is not possible, print the reason.
+
+        Raises:
+            TypeError: If the module is not a BlockTraining.
+        """
+        self._block = None
+        if not isinstance(pl_module, BlockTraining):
+            raise TypeError(f"CompiledEngine is for a BlockTraining. Got {type(pl_module).__name__} instead.")
+        try:
+            self._block = _build(trainer, pl_module)
+        except UnsupportedError as reason:
+            pl_module.print(f"engine: eager, not compiled: {reason}")
+
+    def __call__(self, module: BlockTraining, optimizer: Optimizer, block: Block) -> Tensor:
+        """Take a block's steps. Return the loss of each batch before its update, shape (K,)."""
+        if self._block is None:
+            return take_steps(module, optimizer, block)
+        try:
+            losses = self._block.run(*block.tensors)
+        except UnsupportedError as reason:  # raised before any step is taken
+            module.print(f"engine: eager from here on, not compiled: {reason}")
+            self._block = None
+            return take_steps(module, optimizer, block)
+        # Only `optimizer.step` sets this. Without it, schedulers warn that they were stepped before the optimizer.
+        optimizer._opt_called = True  # type: ignore[attr-defined]  # noqa: SLF001
+        return losses
+
+
+def _build(trainer: Trainer, module: BlockTraining) -> CompiledBlock:
+    loader, optimizer = trainer.train_dataloader, module.optimizers(use_pl_optimizer=False)
+    if not isinstance(loader, BlockLoader) or loader.block_size == 1:
+        raise UnsupportedError("it takes blocks, and data.block_size is 1")
+    if trainer.world_size > 1 or not isinstance(optimizer, Optimizer):
+        raise UnsupportedError("it is for one device and one optimizer")
+    if trainer.gradient_clip_val or trainer.precision != "32-true":
+        clip = f"trainer.gradient_clip_val is {trainer.gradient_clip_val}"
+        raise UnsupportedError(f"it takes plain float32 steps; {clip}, trainer.precision is {trainer.precision}")
+    return _compile_for_loader(loader, module, optimizer)
+
+
+def _compile_for_loader(loader: BlockLoader, module: BlockTraining, optimizer: Optimizer) -> CompiledBlock:
+    say = cache(module.print)  # print the message once, even if the shorter last batch needs a second program
+    whole = loader.dataset[: loader.batch_size]
+    compiled = CompiledBlock(module, optimizer, lambda *batch: module.batch_loss(batch), whole, say)
+    if rest := loader.rows % loader.batch_size:
+        compiled.prepare(loader.dataset[:rest])
+    return compiled

@@ -1,0 +1,197 @@
+"""Compiled programs on disk: without it, every process would wait seconds for the compiler.
+
+Files in the cache folder are run as code. So only the user may read or write the folder, and a file is loaded only if
+its content matches its name. The name is `KEY-DIGEST.so`: KEY is a hash of all that the program depends on, and DIGEST
+is the SHA-256 of the file. A program is compiled in a temporary folder and then renamed, so that processes that compile
+the same program at once do not disturb each other.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+from blockstep.compiled.operations import UnsupportedError
+
+MAX_BYTES = 64 * 2**20  # about a thousand programs
+ABANDONED_S = 3600.0  # when the temporary folder of a build that was killed is removed
+
+# The last three allow the compiler to vectorize loops: errno and floating-point exceptions are not used, and `omp simd`
+# marks sums whose terms may be added in another order. -ffast-math is not used, since it ignores NaN and infinity.
+FLAGS = ["-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd"]
+
+
+def cache_folder() -> Path:
+    """Return the folder of the programs.
+
+    It is `$BLOCKSTEP_CACHE` if that is set, otherwise in the user's cache folder (`~/.cache/blockstep/programs` on
+    Linux).
+    """
+    chosen = os.environ.get("BLOCKSTEP_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_path
+
+    return Path(user_cache_path("blockstep"), "programs")
+
+
+def load(text: str, say: Callable[[str], None] = print) -> ctypes.CDLL:
+    """Load a program from the cache folder. If it is not there, compile it first.
+
+    Args:
+        text: The whole C++ source.
+        say: Called with a message before the program is compiled, which says where it will be kept.
+
+    Raises:
+        UnsupportedError: If there is no compiler, the compiler fails, or the folder cannot be used.
+    """
+    compiler = _compiler()
+    folder = private_folder(cache_folder())
+    key = _key(text, compiler)
+    try:
+        program = next(_valid_entries(folder, key), None)
+        if program is None:
+            say(
+                f"compiling the training step: it takes seconds, once, and is kept in {folder} "
+                "(to clear it, delete that folder; to keep it elsewhere, set BLOCKSTEP_CACHE)"
+            )
+            program = _build(text, compiler, folder, key)
+            _remove_oldest(folder)
+        os.utime(program)  # `_remove_oldest` goes by the time of last use
+        return ctypes.CDLL(str(program))
+    except OSError as error:  # the disk is full, say, or programs must not be run from it
+        raise UnsupportedError(f"the cache folder {folder} cannot be used: {error}") from error
+
+
+def private_folder(folder: Path) -> Path:
+    """Create a folder that only this user can read and write, and return it.
+
+    If the folder exists, the permissions of other users are removed. If they could write to it, its programs are
+    deleted, since they may be foreign code.
+
+    Raises:
+        UnsupportedError: If it cannot be created, belongs to another user, or is not a folder.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise UnsupportedError(f"the cache folder {folder} cannot be made: {error.strerror}") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        where = f"the cache folder {folder} must be a folder of your own"
+        raise UnsupportedError(f"{where}; set BLOCKSTEP_CACHE to another")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+        if found.st_mode & 0o022:
+            for entry in folder.glob("*.so"):
+                entry.unlink(missing_ok=True)
+    return folder
+
+
+def _compiler() -> str:
+    if os.name != "posix":
+        raise UnsupportedError("programs are built with GCC or Clang, on Linux and macOS only")
+    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
+        path = shutil.which(name) if name else None
+        if path:
+            return os.path.realpath(path)
+    raise UnsupportedError("no C++ compiler was found (c++, g++, clang++, or $CXX): install one")
+
+
+def _flags() -> list[str]:
+    # Both options compile for this machine's processor; compilers for ARM call it -mcpu.
+    return [*FLAGS, "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"]
+
+
+def _processor() -> str:
+    """Return the processor's name and instruction sets, which decide what `native` compiles to."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() + platform.version()
+    telling = ("model", "flags", "Features", "CPU implementer", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.startswith(telling)}))
+
+
+def _key(text: str, compiler: str) -> str:
+    """Return a hash of all that a program depends on.
+
+    The text covers model, loss, optimizer and shapes. The rest decides which machine code is compiled from it.
+    """
+    tool = Path(compiler).stat()
+    parts = [
+        text,
+        version("torch"),
+        *_flags(),
+        platform.platform(),
+        _processor(),
+        compiler,
+        str(tool.st_size),
+        str(tool.st_mtime_ns),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _valid_entries(folder: Path, key: str) -> Iterator[Path]:
+    """Yield the key's files whose content matches their name. Delete the others."""
+    for entry in folder.glob(f"{key}-*.so"):
+        try:
+            regular = stat.S_ISREG(entry.lstat().st_mode)
+            if regular and entry.name == _name(key, entry.read_bytes()):
+                yield entry
+                continue
+        except FileNotFoundError:  # another process has removed it
+            continue
+        entry.unlink(missing_ok=True)
+
+
+def _name(key: str, content: bytes) -> str:
+    return f"{key}-{hashlib.sha256(content).hexdigest()}.so"
+
+
+def _build(text: str, compiler: str, folder: Path, key: str) -> Path:
+    with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as place:
+        source, built = Path(place, "program.cpp"), Path(place, "program.so")
+        source.write_text(text)
+        command = [compiler, *_flags(), str(source), "-o", str(built)]
+        done = subprocess.run(  # noqa: S603 - the compiler, on code that this package has written
+            command, capture_output=True, text=True, env={**os.environ, "TMPDIR": place}, check=False
+        )
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if "error" in line] or [f"status {done.returncode}"]
+            raise UnsupportedError(f"the C++ compiler {compiler} failed: {lines[0]}")
+        with built.open("rb") as file:
+            content = file.read()
+            os.fsync(file.fileno())
+        target = folder / _name(key, content)
+        built.replace(target)
+    return target
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Delete the programs used longest ago beyond `MAX_BYTES`, and old temporary folders of killed builds."""
+    total = 0
+    for entry in sorted(folder.iterdir(), key=_last_use, reverse=True):
+        if entry.name.startswith("build-") and time.time() - _last_use(entry) > ABANDONED_S:
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.suffix == ".so":
+            with suppress(FileNotFoundError):  # another process may have deleted it
+                total += entry.lstat().st_size
+                if total > MAX_BYTES:
+                    entry.unlink()
+
+
+def _last_use(entry: Path) -> float:
+    try:
+        return entry.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0

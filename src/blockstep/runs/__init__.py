@@ -1,0 +1,1 @@
+"""A run from its start to its end: its folder, its report, signals, and going on with it."""

@@ -1,0 +1,76 @@
+"""metrics.csv: without it, a run's numbers could only be read with TensorBoard."""
+
+import csv
+import io
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from blockstep.base.atomic_files import write_atomically
+from blockstep.base.timed_logger import TimedLogger
+
+
+class MetricsTable(TimedLogger, CSVLogger):
+    """Lightning's CSVLogger, written at most once a second, and without what was logged after a resumed checkpoint.
+
+    The table has a row for each call of `log_metrics` and a column for each metric that was ever logged.
+
+    Args:
+        folder: The run's: runs/NAME/version_N.
+        resume_step: Of a table that exists, keep the rows before this step; None starts a new one.
+    """
+
+    def __init__(self, folder: Path, resume_step: int | None = None) -> None:
+        super().__init__(folder.parent.parent, folder.parent.name, folder.name)
+        self._path = folder / "metrics.csv"
+        self._columns = ["step"]
+        self._new: list[dict[str, Any]] = []
+        self._starts_file = True
+        if resume_step is not None:
+            self._new = [row for row in read_rows(self._path) if int(row["step"]) < resume_step]
+
+    @property
+    def experiment(self) -> None:
+        """None: Lightning's writer would delete the table of a resumed run, which a kill would then have lost."""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace | None = None) -> None:
+        """Do nothing: config.yaml has the hyperparameters."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Add a row."""
+        self._new.append({"step": step or 0, **{key: float(value) for key, value in metrics.items()}})
+
+    @rank_zero_only
+    def write(self) -> None:
+        """Append the new rows. If they have new columns, write the file anew."""
+        super().write()
+        added = sorted({key for row in self._new for key in row} - set(self._columns))
+        if added or self._starts_file:
+            rows = self._new if self._starts_file else read_rows(self._path) + self._new
+            self._columns += added
+            write_atomically(self._path, self._text(rows, header=True))
+        elif self._new:
+            with self._path.open("ab") as file:
+                file.write(self._text(self._new, header=False))
+        self._starts_file, self._new = False, []
+
+    def _text(self, rows: list[dict[str, Any]], header: bool) -> bytes:
+        file = io.StringIO(newline="")
+        writer = csv.DictWriter(file, self._columns)
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return file.getvalue().encode()
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table, without an unfinished last line; none if there is no file."""
+    if not path.exists():
+        return []
+    lines, end, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    return list(csv.DictReader(io.StringIO(lines + end)))

@@ -1,0 +1,98 @@
+"""Checks before a run goes on: without them, a resumed run would silently mix two settings, or train nothing."""
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from blockstep.base.errors import BadInputError
+from blockstep.base.factories import CLASSES
+from blockstep.checkpoints.checkpoint_file import read_checkpoint
+
+FREE = (
+    "ckpt_path",
+    "config",
+    "allow_changes",
+    "epoch_report",
+    "trainer.default_root_dir",
+    "trainer.enable_progress_bar",
+)
+"""Keys that may change because they do not change what is trained."""
+
+LIMITS = ("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.min_epochs", "trainer.min_steps")
+"""Keys that may change because a run may go on for longer than it was meant to."""
+
+
+def resumes_in_place(run: Path, checkpoint: Path, before: Namespace, now: Namespace) -> bool:
+    """Check that a run can go on, and return whether it goes on in its own folder.
+
+    Args:
+        run: The run's folder.
+        checkpoint: Its last.ckpt.
+        before: The settings that it was started with.
+        now: The settings that it would go on with.
+
+    Returns:
+        False if settings change and `allow_changes` is set; the run then needs a new folder.
+
+    Raises:
+        BadInputError: If settings would change and may not, or nothing is left to train.
+    """
+    changes = _changes(before, now)
+    if changes and not now.allow_changes:
+        raise BadInputError(
+            f"a run goes on with the settings that it was started with. Got others for {run}: {'; '.join(changes)}. "
+            "Leave them out, or add --allow_changes true to go on in a new folder."
+        )
+    _check_that_something_is_left(checkpoint, now)
+    return not changes
+
+
+def check_optimizer_kept(path: Path, before: Namespace, now: Namespace) -> None:
+    """Raise BadInputError if the optimizer or scheduler would change: the checkpoint's own would silently go on.
+
+    Args:
+        path: The checkpoint.
+        before: The settings of the checkpoint.
+        now: The settings of the command.
+    """
+    for key in (f"model.{name}" for name in CLASSES):
+        if before.get(key) != now.get(key):
+            raise BadInputError(
+                f"{key} must be left out: the one of {path} goes on as it was, its learning rate included. "
+                f"It was {_describe(before.get(key))} and would be {_describe(now.get(key))}."
+            )
+
+
+def _changes(before: Namespace, now: Namespace) -> list[str]:
+    old, new = vars(before.as_flat()), vars(now.as_flat())
+    keys = [key for key in sorted(old.keys() | new.keys()) if not key.startswith(FREE) and key not in LIMITS]
+    return [f"{key} was {old.get(key)!r} and would be {new.get(key)!r}" for key in keys if old.get(key) != new.get(key)]
+
+
+def _check_that_something_is_left(path: Path, config: Namespace) -> None:
+    checkpoint = read_checkpoint(path)
+    epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
+    if epochs is not None and 0 <= epochs <= checkpoint["epoch"]:
+        raise BadInputError(f"trainer.max_epochs must be more than the {checkpoint['epoch']} of {path}. Got {epochs}.")
+    if 0 <= steps <= checkpoint["global_step"]:
+        raise BadInputError(
+            f"trainer.max_steps must be more than the {checkpoint['global_step']} of {path}. Got {steps}."
+        )
+    stopped = _stopped_early(checkpoint, config.trainer)
+    if stopped is not None:
+        raise BadInputError(
+            f"nothing is left to train: early stopping has ended the run of {path} after epoch {stopped}. "
+            "To go on all the same, change its patience and add --allow_changes true."
+        )
+
+
+def _stopped_early(checkpoint: dict[str, Any], trainer: Namespace) -> int | None:
+    if (trainer.min_epochs or 0) > checkpoint["epoch"] or (trainer.min_steps or 0) > checkpoint["global_step"]:
+        return None
+    states = checkpoint["callbacks"].values()
+    return next((int(state["stopped_epoch"]) for state in states if state.get("stopping_reason")), None)
+
+
+def _describe(config: Namespace | None) -> str:
+    return "null" if config is None else f"{config.class_path} {config.init_args.as_dict()}"

@@ -1,0 +1,163 @@
+"""The folder of a run, runs/NAME/version_N: without this module, runs would overwrite each other."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from lightning.pytorch.utilities import rank_zero_only
+
+from blockstep.base.errors import BadInputError
+
+SHARED = "BLOCKSTEP_RUN_FOLDER"
+"""Environment variable by which a run's first process tells the others the folder."""
+
+NAME = re.compile(r"[\w+-][\w+. -]{0,99}(?<![. ])")
+"""The name of a single folder, which cannot lead out of the runs folder."""
+
+LONGEST_NAME = 255
+"""In bytes, the limit of most file systems. A letter has up to four bytes."""
+
+SECONDS_TO_WAIT = 10.0
+"""For the lock of a run that is being ended: its worker processes need up to five seconds to notice."""
+
+
+class RunFolder:
+    """The folder of a run, locked so that no other process trains in it. The lock ends with the process.
+
+    Args:
+        path: The folder, which exists.
+        is_new: Whether it was made for this run.
+
+    Raises:
+        BadInputError: If another process trains in it.
+    """
+
+    def __init__(self, path: Path, *, is_new: bool) -> None:
+        self.path = path
+        self.is_new = is_new
+        self._lock = FileLock(path / ".lock")
+        if not _is_first_process():
+            return
+        try:
+            self._lock.acquire(timeout=SECONDS_TO_WAIT)
+        except Timeout as error:
+            raise BadInputError(
+                f"a run's folder must be trained in by one process. Got {str(path)!r}, in which another one trains: "
+                "wait for it, or give ckpt_path the last.ckpt of another run."
+            ) from error
+        for part in path.rglob(".*.part"):  # unfinished files of a killed process
+            part.unlink(missing_ok=True)
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether anything was saved from which training can go on."""
+        return any(self.path.glob("checkpoints/*"))
+
+    def release(self) -> None:
+        """Release the lock."""
+        self._lock.release()
+
+    def discard(self) -> None:
+        """Release the lock and, if the folder is new, remove it, with the folders above it that are then empty."""
+        self.release()
+        if self.is_new:
+            shutil.rmtree(self.path, ignore_errors=True)  # another process of the run may be removing it too
+            with suppress(OSError):  # the folders hold other runs
+                self.path.parent.rmdir()
+                self.path.parent.parent.rmdir()
+
+
+def create_run_folder(runs: Path, name: str) -> Path:
+    """Make the folder of a run's next free version.
+
+    `mkdir` succeeds in one process only, so runs that start at the same moment do not share a folder.
+
+    Args:
+        runs: The folder of all runs.
+        name: The run's name, a folder within it.
+
+    Raises:
+        BadInputError: If the name is not that of a single folder, or the folder cannot be made.
+    """
+    if not NAME.fullmatch(name):
+        raise BadInputError(
+            "name must be a folder's name of at most 100 letters, digits, spaces and any of _ + - . "
+            f"(not at its start or end). Got {name!r} instead."
+        )
+    if (size := len(os.fsencode(name))) > LONGEST_NAME:
+        raise BadInputError(
+            f"name must be a folder's name of at most {LONGEST_NAME} bytes, of which letters that are not English have "
+            f"several. Got {name!r} instead, which has {size}."
+        )
+    try:
+        (runs / name).mkdir(parents=True, exist_ok=True)
+        return next(folder for folder in _versions(runs / name) if _make(folder))
+    except OSError as error:
+        raise BadInputError(
+            f"trainer.default_root_dir must be a folder that can be written to. Got {str(runs)!r} instead: {error}."
+        ) from error
+
+
+def shared_run_folder(runs: Path, name: str) -> Path:
+    """Return the same new folder in every process of a run: the first makes it and tells those that Lightning starts.
+
+    Processes that torchrun or SLURM have started are not told. They need not be, since only the first writes.
+    """
+    if _is_first_process():
+        folder = create_run_folder(runs, name)
+        os.environ[SHARED] = str(folder)
+        return folder
+    return Path(os.environ.get(SHARED, runs / name / "of_the_first_process"))
+
+
+def newest_last(runs: Path) -> Path:
+    """Return the last.ckpt of the run that was trained last.
+
+    Args:
+        runs: The folder of all runs.
+
+    Raises:
+        BadInputError: If no run has one.
+    """
+    found = sorted(runs.glob("*/version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    if not found:
+        raise BadInputError(f"ckpt_path=last needs a run with a checkpoint. Got none in {str(runs)!r}.")
+    return found[-1]
+
+
+def config_beside(checkpoint: Path) -> Path | None:
+    """Return the config.yaml of the run that a checkpoint lies in; None if it lies elsewhere."""
+    folder = checkpoint.absolute().parent
+    config = folder.parent / "config.yaml"
+    return config if folder.name == "checkpoints" and config.is_file() else None
+
+
+def run_of_last(checkpoint: Path) -> Path | None:
+    """Return the run whose last.ckpt this is, as a relative path if possible; None for any other file."""
+    config = config_beside(checkpoint)
+    if config is None or checkpoint.name != "last.ckpt":
+        return None
+    folder = config.parent
+    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return here if len(here.parts) > len(("name", "version")) else folder
+
+
+def _versions(folder: Path) -> Iterator[Path]:
+    taken = [int(path.name.removeprefix("version_")) for path in folder.glob("version_*") if path.name[8:].isdecimal()]
+    return (folder / f"version_{number}" for number in count(max(taken, default=-1) + 1))
+
+
+def _make(folder: Path) -> bool:
+    with suppress(FileExistsError):
+        folder.mkdir()
+        return True
+    return False
+
+
+def _is_first_process() -> bool:
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined] # Lightning keeps it there until there is a trainer

@@ -1,0 +1,1 @@
+"""TensorBoard: event files over events seen, descriptions of charts, and the server."""

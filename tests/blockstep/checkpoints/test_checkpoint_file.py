@@ -1,0 +1,223 @@
+import os
+import pickle
+import random
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from compared import assert_equal
+from example.data import Points
+from example.model import Classifier
+
+from blockstep.base.errors import BadInputError
+from blockstep.checkpoints.checkpoint_file import FORMAT, KEY, MARK, ChecksummedCheckpointIO, read_checkpoint
+
+LAST = Path("runs/run/version_0/checkpoints/last.ckpt")
+QUICK = ("--data.num_validation=50", "--data.batch_size=550")
+
+
+@pytest.fixture
+def checkpoint(example):
+    """The last checkpoint of a run."""
+    assert example("fit", *QUICK) == 0
+    return LAST
+
+
+READERS = [read_checkpoint, Classifier.load_from_checkpoint, Points.load_from_checkpoint]
+each_reader = pytest.mark.parametrize("load", READERS, ids=lambda load: load.__qualname__)
+
+
+def assert_refused(content, path, why, load):
+    path.write_bytes(content)
+    with pytest.raises(BadInputError, match=why):
+        load(path)
+
+
+@each_reader
+def test_a_checkpoint_that_is_cut_short_is_refused(load, checkpoint, tmp_path):
+    whole = checkpoint.read_bytes()
+    for size in [*range(0, len(whole), 4096), len(whole) - 1]:
+        assert_refused(whole[:size], tmp_path / "cut.ckpt", "cut short|damaged", load)
+
+
+@each_reader
+def test_a_checkpoint_with_a_flipped_bit_is_refused(load, checkpoint, tmp_path):
+    whole = checkpoint.read_bytes()
+    rng = random.Random(0)
+    for _ in range(200):
+        bits = bytearray(whole)
+        bits[rng.randrange(len(bits))] ^= 1 << rng.randrange(8)
+        assert_refused(bytes(bits), tmp_path / "flipped.ckpt", "cut short|damaged", load)
+
+
+@each_reader
+def test_a_checkpoint_of_another_program_is_refused(load, tmp_path):
+    torch.save({"state_dict": {}, "hyper_parameters": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(BadInputError, match="another program's"):
+        load(tmp_path / "other.ckpt")
+
+
+def test_a_checkpoint_that_fit_did_not_write_is_refused(tmp_path):
+    ChecksummedCheckpointIO().save_checkpoint({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(BadInputError, match="was not written by fit"):
+        read_checkpoint(tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize(("path", "why"), [("missing.ckpt", "does not exist"), (".", "is a folder")])
+def test_a_path_that_is_no_file_is_refused(path, why):
+    with pytest.raises(BadInputError, match=f"must be a checkpoint's file.*{why}"):
+        read_checkpoint(Path(path))
+
+
+@pytest.mark.parametrize("words", [{}, {"weights_only": True}, {"map_location": "cpu"}, {"strict": True}], ids=str)
+def test_a_checkpoint_alone_rebuilds_the_model(words, checkpoint):
+    model = Classifier.load_from_checkpoint(checkpoint, **words)
+    assert_equal(dict(model.state_dict()), dict(read_checkpoint(checkpoint)["state_dict"]))
+    assert dict(model.hparams) == read_checkpoint(checkpoint)["hyper_parameters"]
+
+
+def test_hyperparameters_given_in_python_replace_those_of_the_checkpoint(checkpoint):
+    model = Classifier.load_from_checkpoint(checkpoint, "cpu", optimizer=torch.optim.Adam)
+    assert model.hparams["optimizer"]["class_path"] == "torch.optim.adam.Adam"
+
+
+def test_a_checkpoint_alone_rebuilds_the_data_module(checkpoint):
+    assert Points.load_from_checkpoint(checkpoint).hparams["num_validation"] == 50
+
+
+def test_plain_torch_reads_a_checkpoint_too(checkpoint):
+    assert_equal(torch.load(checkpoint, weights_only=True), read_checkpoint(checkpoint))
+
+
+def test_a_checkpoint_has_one_checksum(checkpoint):
+    assert checkpoint.read_bytes().count(MARK) == 1
+
+
+class Malice:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("harm",)
+
+
+@pytest.mark.parametrize("where", ["the whole checkpoint", "a hyperparameter"])
+@pytest.mark.parametrize("command", ["fit", "test", "predict"])
+def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(where, command, checkpoint, example, capsys):
+    content = Malice()
+    if where == "a hyperparameter":
+        content = read_checkpoint(checkpoint)
+        content["hyper_parameters"]["width"] = Malice()
+    ChecksummedCheckpointIO().save_checkpoint(content, "evil.ckpt")
+    assert example(command, "--ckpt_path=evil.ckpt") == 2
+    assert "may run code" in capsys.readouterr().err
+    assert not Path("harm").exists()
+
+
+def test_a_bare_pickle_is_refused_and_does_not_run(example, capsys):
+    Path("evil.ckpt").write_bytes(pickle.dumps(Malice()))
+    assert example("test", "--ckpt_path=evil.ckpt") == 2
+    assert "another program's" in capsys.readouterr().err
+    assert not Path("harm").exists()
+
+
+SHELL = {"class_path": "os.system", "init_args": {"command": "mkdir harm"}}
+HIDDEN = {
+    "a function as an optimizer": ("hyper_parameters", {"optimizer": SHELL}),
+    "a function as a scheduler": ("hyper_parameters", {"lr_scheduler": SHELL}),
+    "a class of another kind": (
+        "hyper_parameters",
+        {"optimizer": {"class_path": "subprocess.Popen", "init_args": {"args": ["mkdir", "harm"]}}},
+    ),
+    "a class of a module that is not imported": (
+        "hyper_parameters",
+        {"optimizer": {"class_path": "evil.Optimizer", "init_args": {}}},
+    ),
+    "a class by its name alone": ("hyper_parameters", {"optimizer": "evil.Optimizer"}),
+    "a function within a scheduler": (
+        "hyper_parameters",
+        {"lr_scheduler": {"class_path": "torch.optim.lr_scheduler.LambdaLR", "init_args": {"lr_lambda": "evil.f"}}},
+    ),
+    "a class within an optimizer": (
+        "hyper_parameters",
+        {"optimizer": {"class_path": "torch.optim.sgd.SGD", "init_args": {"lr": SHELL}}},
+    ),
+    "more than a class and its arguments": (
+        "hyper_parameters",
+        {"optimizer": {"class_path": "torch.optim.sgd.SGD", "init_args": {}, "dict_kwargs": {"lr": SHELL}}},
+    ),
+    "a function as a number": ("hyper_parameters", {"width": SHELL}),
+    "a function in a list": ("hyper_parameters", {"width": [SHELL]}),
+    "a function as a key of the data": ("datamodule_hyper_parameters", {"batch_size": SHELL}),
+    "keys that are not names": ("hyper_parameters", {1: 2}),
+}
+
+
+def manipulated(checkpoint, where, settings):
+    """A checkpoint with other hyperparameters and a valid checksum, beside a module that does harm."""
+    Path("evil.py").write_text("import os\nos.mkdir('harm')\n")
+    content = read_checkpoint(checkpoint)
+    content[where] |= settings
+    ChecksummedCheckpointIO().save_checkpoint(content, "evil.ckpt")
+    return Path("evil.ckpt")
+
+
+@pytest.mark.parametrize(("where", "settings"), HIDDEN.values(), ids=HIDDEN)
+def test_a_class_or_function_among_the_hyperparameters_is_refused_and_neither_imported_nor_run(
+    where, settings, checkpoint, example, monkeypatch, capsys
+):
+    monkeypatch.syspath_prepend(".")
+    path = manipulated(checkpoint, where, settings)
+    before = sorted(Path().rglob("*"))
+    for command in ("fit", "validate", "test", "predict"):
+        assert example(command, f"--ckpt_path={path}") == 2
+        assert "holds hyperparameters that are not data alone" in capsys.readouterr().err
+    for load in READERS:
+        with pytest.raises(BadInputError, match="not data alone"):
+            load(path)
+    assert sorted(Path().rglob("*")) == before
+    assert "evil" not in sys.modules
+
+
+@pytest.mark.parametrize("where", ["hyper_parameters", "datamodule_hyper_parameters"])
+@pytest.mark.parametrize("key", ["_instantiator", "_class_path"])
+def test_the_keys_by_which_lightning_would_import_a_class_are_ignored(where, key, checkpoint, example, monkeypatch):
+    monkeypatch.syspath_prepend(".")
+    path = manipulated(checkpoint, where, {key: "evil.f"})
+    assert example("test", f"--ckpt_path={path}", "--data.num_test=50") == 0
+    for load in READERS:
+        load(path)
+    assert "evil" not in sys.modules
+
+
+def test_a_checkpoint_with_an_unsuitable_hyperparameter_is_refused_by_its_name(checkpoint, example, capsys):
+    path = manipulated(checkpoint, "hyper_parameters", {"width": "os.system"})
+    assert example("test", f"--ckpt_path={path}", "--data.num_test=50") == 2
+    assert "model.width" in capsys.readouterr().err
+
+
+def test_a_hyperparameter_that_the_class_does_not_take_is_ignored(checkpoint, example):
+    path = manipulated(checkpoint, "hyper_parameters", {"depth": 1})
+    assert example("test", f"--ckpt_path={path}", "--data.num_test=50") == 0
+
+
+def test_a_custom_optimizer_is_built_from_a_checkpoint_only_if_its_module_is_imported(
+    example, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("my_own.py").write_text("import torch\n\nclass Slow(torch.optim.SGD): ...\n")
+    assert example("fit", *QUICK, "--model.optimizer=my_own.Slow", "--model.optimizer.lr=0.1") == 0
+    monkeypatch.delitem(sys.modules, "my_own")
+    assert example("test", f"--ckpt_path={LAST}", "--data.num_test=50") == 2
+    assert "of a module that is imported already. Got 'my_own.Slow'" in capsys.readouterr().err
+    assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 0  # the run's config imports it
+    assert example("test", f"--ckpt_path={LAST}", "--data.num_test=50") == 0
+    assert Classifier.load_from_checkpoint(LAST).hparams["optimizer"]["class_path"] == "my_own.Slow"
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused_and_the_version_named(checkpoint, example, capsys):
+    content = read_checkpoint(checkpoint)
+    content[KEY] |= {"format": FORMAT + 1, "versions": {KEY: "99.0"}}
+    ChecksummedCheckpointIO().save_checkpoint(content, "newer.ckpt")
+    assert example("test", "--ckpt_path=newer.ckpt") == 2
+    assert "blockstep 99.0, which is newer" in capsys.readouterr().err

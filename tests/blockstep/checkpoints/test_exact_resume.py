@@ -1,0 +1,121 @@
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from small_net import Data, Net, Probe, same_weights
+from torch.optim import SGD
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
+
+from blockstep.base import timed_logger
+from blockstep.checkpoints.exact_resume import ExactResume
+from blockstep.checkpoints.last_checkpoint import LastCheckpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class KeepAll(LastCheckpoint):
+    """Keeps a copy of every saved state."""
+
+    def save(self, trainer):
+        super().save(trainer)
+        shutil.copy(self.path, self.path.parent / f"{trainer.global_step:02d}-{trainer.current_epoch}.ckpt")
+
+
+class Draws(Callback):
+    """Draws a number from each random generator after every block."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        numbers = random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+        self.drawn.append((trainer.global_step, numbers))
+
+
+def momentum(p):
+    return SGD(p, lr=0.1, momentum=0.9)
+
+
+def scheduled(make, **extra):
+    def configure(p):
+        optimizer = momentum(p)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": make(optimizer), **extra}}
+
+    return configure
+
+
+SCHEDULES = {
+    "none": momentum,
+    "by epoch": scheduled(lambda o: StepLR(o, 1, 0.5)),
+    "by step": scheduled(lambda o: OneCycleLR(o, 0.1, 100), interval="step"),
+    "on plateau": scheduled(lambda o: ReduceLROnPlateau(o, patience=0, threshold=10.0), monitor="val/loss"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _saved_after_every_block(monkeypatch):
+    monkeypatch.setattr(timed_logger, "SECONDS_BETWEEN_WRITES", -1)
+
+
+def run(folder, make=momentum, checkpoint=None, extra=(), max_epochs=3, **data):
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(5)
+    probe, draws, net = Probe(), Draws(), Net(make)
+    keep = KeepAll(folder / "last.ckpt")
+    trainer = Trainer(
+        max_epochs=max_epochs,
+        callbacks=[probe, draws, ExactResume(), keep, *extra],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(net, Data(**{"shuffle": True, "block_size": 4} | data), ckpt_path=checkpoint, weights_only=True)
+    return trainer, net, probe, draws
+
+
+def resumed_equal_whole(tmp_path, **options):
+    """Resume from each saved state of a run; compare losses, weights and random numbers; yield the state's step."""
+    _, net, probe, draws = run(tmp_path / "whole", **options)
+    for checkpoint in sorted((tmp_path / "whole").glob("*-*.ckpt")):
+        taken = int(checkpoint.name.split("-")[0])
+        _, rest_net, rest_probe, rest_draws = run(tmp_path / "rest", checkpoint=checkpoint, **options)
+        assert rest_probe.losses == probe.losses[taken:], checkpoint.name
+        assert same_weights(net, rest_net), checkpoint.name
+        assert rest_draws.drawn == [draw for draw in draws.drawn if draw[0] > taken], checkpoint.name
+        yield taken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("data", [{}, {"block_size": 1}, {"shuffle": False}, {"num_workers": 1}], ids=str)
+def test_a_run_resumed_from_any_of_its_states_equals_one_that_was_not_interrupted(tmp_path, make, data):
+    taken = list(resumed_equal_whole(tmp_path, make=make, **data))
+    assert {4, 11, 22, 33} <= set(taken)
+
+
+def test_a_resumed_early_stopping_goes_on_counting(tmp_path):
+    def stopping():
+        return [EarlyStopping("val/loss", min_delta=10.0, patience=2, check_on_train_epoch_end=True)]
+
+    trainer, *_ = run(tmp_path / "whole", extra=stopping(), max_epochs=9)
+    resumed, *_ = run(tmp_path / "rest", extra=stopping(), max_epochs=9, checkpoint=tmp_path / "whole" / "15-1.ckpt")
+    assert trainer.global_step == resumed.global_step == 33
+
+
+def test_a_finished_run_can_go_on_with_the_next_epoch(tmp_path):
+    _, _, whole, _ = run(tmp_path / "whole", max_epochs=3)
+    run(tmp_path / "part", max_epochs=2)
+    *_, rest, _ = run(tmp_path / "rest", checkpoint=tmp_path / "part" / "last.ckpt", max_epochs=3)
+    assert rest.losses == whole.losses[22:]
+
+
+def test_the_last_state_is_saved_no_more_often_than_the_clock_allows(tmp_path, monkeypatch):
+    monkeypatch.setattr(timed_logger, "SECONDS_BETWEEN_WRITES", 3600)
+    run(tmp_path)
+    assert [path.name for path in tmp_path.glob("*-*.ckpt")] == ["33-3.ckpt"]

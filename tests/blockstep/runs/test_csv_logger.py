@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+from lightning.pytorch import Callback, Trainer
+from small_net import Data, Net
+
+from blockstep.base import timed_logger
+from blockstep.runs.csv_logger import MetricsTable, read_rows
+
+FOLDER = Path("runs/mine/version_3")
+FILE = FOLDER / "metrics.csv"
+
+
+def written(*rows, resume_step=None):
+    """The text of a table after rows were logged, each written at once."""
+    table = MetricsTable(FOLDER, resume_step)
+    for step, metrics in rows:
+        table.log_metrics(metrics, step)
+        table.write()
+    return FILE.read_text()
+
+
+def test_each_call_of_log_metrics_adds_a_row():
+    assert written((9, {"a": 0.5}), (19, {"a": 2})) == "step,a\n9,0.5\n19,2.0\n"
+
+
+def test_a_call_without_a_step_counts_as_step_0():
+    assert written((None, {"a": 0.5})) == "step,a\n0,0.5\n"
+
+
+def test_a_new_metric_adds_a_column_that_is_empty_in_earlier_rows():
+    rows = [(9, {"b": 1}), (19, {"a": 2, "b": 3}), (29, {"a": 4})]
+    assert written(*rows) == "step,b,a\n9,1.0,\n19,3.0,2.0\n29,,4.0\n"
+
+
+def test_infinite_and_undefined_values_are_written_as_words():
+    assert written((0, {"a": float("inf"), "b": float("nan")})) == "step,a,b\n0,inf,nan\n"
+
+
+def test_a_new_run_replaces_the_table_of_an_old_one():
+    written((9, {"a": 1}))
+    assert written((9, {"b": 2})) == "step,b\n9,2.0\n"
+
+
+def test_a_resumed_run_keeps_the_rows_before_its_step_alone():
+    written((9, {"a": 1}), (19, {"a": 2}), (29, {"a": 3}))
+    assert written((19, {"a": 4}), resume_step=19) == "step,a\n9,1.0\n19,4.0\n"
+
+
+def test_a_resumed_run_keeps_the_values_as_they_were_written():
+    before = written((9, {"a": 0.1 + 0.2, "b": 1}), (19, {"b": 2}))
+    assert written((29, {"b": 3}), resume_step=20) == f"{before}29,,3.0\n"
+
+
+class Reader(Callback):
+    """Reads the table before training starts."""
+
+    def setup(self, trainer, pl_module, stage):
+        self.text = FILE.read_text()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_until_a_resumed_run_writes_its_table_the_old_one_is_there_so_that_a_kill_cannot_lose_it():
+    before = written((9, {"a": 1}), (19, {"a": 2}))
+    reader = Reader()
+    quick = {"max_epochs": 1, "limit_val_batches": 0, "enable_checkpointing": False, "accelerator": "cpu", "devices": 1}
+    quick |= {"enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 5}
+    Trainer(logger=MetricsTable(FOLDER, 15), callbacks=[reader], **quick).fit(Net(), Data())
+    assert reader.text == before
+
+
+def test_a_run_can_be_resumed_without_a_table():
+    assert written((9, {"a": 1}), resume_step=5) == "step,a\n9,1.0\n"
+
+
+def test_an_unfinished_last_line_is_not_read():
+    written((9, {"a": 1}), (19, {"a": 2}))
+    FILE.write_text(FILE.read_text() + "29,3")
+    assert read_rows(FILE) == [{"step": "9", "a": "1.0"}, {"step": "19", "a": "2.0"}]
+
+
+def test_an_unfinished_last_line_is_left_out_when_a_run_is_resumed():
+    written((9, {"a": 1}))
+    FILE.write_text(FILE.read_text() + "1")
+    assert written((19, {"a": 2}), resume_step=15) == "step,a\n9,1.0\n19,2.0\n"
+
+
+def test_without_a_file_there_are_no_rows():
+    assert read_rows(FILE) == []
+
+
+def test_hyperparameters_are_not_written():
+    table = MetricsTable(FOLDER)
+    table.log_hyperparams({"a": 1})
+    assert list(Path().iterdir()) == []
+
+
+def test_a_table_is_written_again_only_after_the_time_between_two_writes(monkeypatch):
+    monkeypatch.setattr(timed_logger, "SECONDS_BETWEEN_WRITES", 3600)
+    table = MetricsTable(FOLDER)
+    table.write()
+    table.log_metrics({"a": 1}, 9)
+    table.save()
+    assert read_rows(FILE) == []
+    monkeypatch.setattr(timed_logger, "SECONDS_BETWEEN_WRITES", -1)
+    table.save()
+    assert len(read_rows(FILE)) == 1
+
+
+def test_what_is_left_is_written_at_the_end():
+    table = MetricsTable(FOLDER)
+    table.log_metrics({"a": 1}, 9)
+    table.finalize("success")
+    assert len(read_rows(FILE)) == 1
+
+
+@pytest.mark.parametrize("folder", [FOLDER, FOLDER.absolute()], ids=["relative", "absolute"])
+def test_a_table_knows_its_run(folder):
+    table = MetricsTable(folder)
+    assert (table.name, table.version, Path(table.log_dir)) == ("mine", "version_3", folder)

@@ -1,0 +1,98 @@
+import re
+import time
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger
+from small_net import Data, Net
+from torch.optim import SGD
+from torch.utils.data import DataLoader, TensorDataset
+
+from blockstep.runs.csv_logger import read_rows
+from blockstep.runs.epoch_report import EpochReport, Stopwatch
+
+
+def fit(report, folder, callbacks=(), net=None, data=None, **settings):
+    """Trains a small network; returns the rows that were logged."""
+    defaults = {
+        "accelerator": "cpu", "callbacks": [report, *callbacks], "logger": CSVLogger(folder), "log_every_n_steps": 1,
+        "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }  # fmt: skip
+    trainer = Trainer(**defaults | settings)
+    trainer.fit(net or Net(), data or Data())
+    return [row for path in folder.rglob("metrics.csv") for row in read_rows(path) if row.get("time/epoch_sec")]
+
+
+class Slow(Callback):
+    """Takes its time outside of training."""
+
+    def on_validation_epoch_start(self, trainer, pl_module):
+        time.sleep(1)
+
+
+def printed(capsys):
+    return re.findall(r"^epoch = (\d+), time = +[\d.]+ sec, loss = (.+)$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_each_epoch_prints_a_line(tmp_path, capsys):
+    fit(EpochReport(), tmp_path, max_epochs=3)
+    assert [epoch for epoch, _ in printed(capsys)] == ["0", "1", "2"]
+
+
+def test_the_printed_loss_is_the_last_batchs_and_is_logged_too(tmp_path, capsys):
+    (row,) = fit(EpochReport(), tmp_path, max_epochs=1)
+    ((_, loss),) = printed(capsys)
+    assert float(row["train/last_batch_loss"]) == float(loss)
+
+
+def test_lines_can_be_fewer_and_the_last_is_always_printed(tmp_path, capsys):
+    fit(EpochReport(print_every_n_epochs=2), tmp_path, max_epochs=5)
+    assert [epoch for epoch, _ in printed(capsys)] == ["1", "3", "4"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"val_check_interval": 3}], ids=str)
+def test_validation_is_not_part_of_the_time(settings, tmp_path):
+    (row,) = fit(EpochReport(), tmp_path, [Slow()], max_epochs=1, **settings)
+    assert float(row["time/epoch_sec"]) < 1
+
+
+class Skipping(LightningModule):
+    """Has no loss: its training step returns none, or takes its step itself."""
+
+    def __init__(self, automatic):
+        super().__init__()
+        self.automatic_optimization = automatic
+        self.line = torch.nn.Linear(2, 1)
+
+    def training_step(self, batch, batch_idx):
+        return None
+
+    def configure_optimizers(self):
+        return SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.*training_step. returned .None")
+@pytest.mark.parametrize("automatic", [True, False])
+def test_a_step_without_a_loss_is_printed_as_nan(automatic, tmp_path, capsys):
+    loader = DataLoader(TensorDataset(torch.zeros(4, 2)), batch_size=2)
+    fit(EpochReport(), tmp_path, net=Skipping(automatic), data=loader, max_epochs=1)
+    assert printed(capsys) == [("0", "nan")]
+
+
+def test_a_stopwatch_counts_only_while_it_runs():
+    stopwatch = Stopwatch()
+    for _ in range(2):
+        stopwatch.resume()
+        stopwatch.resume()
+        time.sleep(0.01)
+        stopwatch.pause()
+        stopwatch.pause()
+        time.sleep(0.05)
+    assert 0.02 <= stopwatch.seconds < 0.1
+
+
+def test_reporting_every_zeroth_epoch_is_refused():
+    with pytest.raises(ValueError, match=r"print_every_n_epochs must be at least 1\. Got 0 instead\."):
+        EpochReport(print_every_n_epochs=0)
