@@ -1,22 +1,7 @@
-import subprocess
-import sys
-
 import pytest
+from processes import HEAVY, UNUSED_IN_FIT, modules_after
 
 import batchlab
-
-HEAVY = {"jsonargparse", "lightning", "matplotlib", "numpy", "scipy", "tensorboard", "torch", "torchmetrics", "yaml"}
-
-# What a fit of the default config does not use and may be installed. Lightning and torchmetrics import more than is
-# used here (torch._dynamo, matplotlib.pyplot), which this project cannot change.
-UNUSED_IN_FIT = {"jax", "pandas", "scipy", "sklearn", "tensorboard.program"}
-
-
-def modules_after(*words):
-    """The modules that a process had imported at its end."""
-    command = [sys.executable, "-X", "importtime", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
 
 
 @pytest.mark.parametrize(

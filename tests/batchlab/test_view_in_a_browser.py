@@ -3,12 +3,11 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import address_in, views_of
 from shipped import ROOT
 
 from batchlab.charts import CHARTS
@@ -24,31 +23,11 @@ SWITCHES = """
 """.split()  # noqa: SIM905 - one switch a line is less readable
 
 
-def start(*words):
-    """Starts batchlab view without a browser; returns the process and the first line that it prints."""
-    command = [sys.executable, "-m", "batchlab", "view", "--no-browser", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return process, process.stdout.readline()
-
-
-def address_in(line):
-    return re.search(r"http://\S+", line)[0]
-
-
 @pytest.fixture
 def served():
     """Starts batchlab view; at the end, stops what was started."""
-    processes = []
-
-    def serve(*words):
-        process, line = start(*words)
-        processes.append(process)
-        return process, line
-
-    yield serve
-    for process in processes:
-        process.kill()
-        process.communicate()
+    with views_of("batchlab") as serve:
+        yield serve
 
 
 @pytest.fixture

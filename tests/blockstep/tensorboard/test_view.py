@@ -1,9 +1,6 @@
 import json
-import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import address_in, start_view, views_of
 from systems import needs_bash, needs_signals
 
 from blockstep.tensorboard.charts import PLAIN
@@ -19,31 +17,11 @@ from blockstep.tensorboard.event_files import EventsSeen, RunEvents
 from blockstep.tensorboard.view import first_view
 
 
-def start(*words):
-    """Starts example view without a browser; returns the process and the first line that it prints."""
-    command = [sys.executable, "-m", "example", "view", "--no-browser", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return process, process.stdout.readline()
-
-
-def address_in(line):
-    return re.search(r"http://\S+", line)[0]
-
-
 @pytest.fixture
 def served():
-    """Starts example view; at the end, stops what was started."""
-    processes = []
-
-    def serve(*words):
-        process, line = start(*words)
-        processes.append(process)
-        return process, line
-
-    yield serve
-    for process in processes:
-        process.kill()
-        process.communicate()
+    """Starts the example's view; at the end, stops what was started."""
+    with views_of("example") as serve:
+        yield serve
 
 
 @pytest.fixture
@@ -131,7 +109,7 @@ WRONG = {
 @pytest.mark.parametrize(("words", "why"), WRONG.items(), ids=WRONG)
 def test_an_option_that_is_wrong_is_refused_in_one_line(words, why, runs):
     # A process of its own: TensorBoard may have started its threads before it finds that an option is wrong.
-    process, line = start(*words.split())
+    process, line = start_view("example", *words.split())
     assert process.communicate(timeout=30) == ("", None)
     assert process.returncode == 2
     assert line.startswith("example: error: ")

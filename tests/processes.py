@@ -1,0 +1,47 @@
+"""Processes of an application, started and looked at."""
+
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+
+HEAVY = {"jsonargparse", "lightning", "matplotlib", "numpy", "scipy", "tensorboard", "torch", "torchmetrics", "yaml"}
+
+# What a fit of the default config does not use and may be installed. Lightning and torchmetrics import more than is
+# used here (torch._dynamo, matplotlib.pyplot), which this project cannot change.
+UNUSED_IN_FIT = {"jax", "pandas", "scipy", "sklearn", "tensorboard.program"}
+
+
+def modules_after(*words):
+    """The modules that a process had imported at its end."""
+    command = [sys.executable, "-X", "importtime", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+
+
+def start_view(application, *words):
+    """Starts an application's view without a browser; returns the process and the first line that it prints."""
+    command = [sys.executable, "-m", application, "view", "--no-browser", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return process, process.stdout.readline()
+
+
+@contextmanager
+def views_of(application):
+    """Yields a function that starts views; at the end, stops them."""
+    processes = []
+
+    def serve(*words):
+        process, line = start_view(application, *words)
+        processes.append(process)
+        return process, line
+
+    yield serve
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def address_in(line):
+    """The address that a line names."""
+    return re.search(r"http://\S+", line)[0]
