@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from blockstep.checkpoints.checkpoint_file import read_checkpoint
 from blockstep.runs.csv_logger import read_rows
 
 RUN = Path("runs/minibatch/version_0")
@@ -42,3 +43,16 @@ def test_pictures_are_drawn_of_another_model_on_the_lessons_data(batchlab, monke
     monkeypatch.syspath_prepend(tmp_path)
     assert batchlab("fit", "--model=own_network.Net", "--data.num_validation=50") == 0
     assert EventAccumulator(str(RUN)).Reload().Tags()["images"]
+
+
+def test_an_ordinary_model_gets_batches_of_the_lessons_data(batchlab, monkeypatch, tmp_path):
+    Path("own_line.py").write_text(
+        "import torch\nfrom lightning.pytorch import LightningModule\n\n\nclass Net(LightningModule):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.line = torch.nn.Linear(2, 1)\n\n"
+        "    def training_step(self, batch, batch_idx):\n"
+        "        x, t = batch\n        return torch.nn.functional.mse_loss(self.line(x), t)\n\n"
+        "    def configure_optimizers(self):\n        return torch.optim.SGD(self.parameters(), lr=0.1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert batchlab("fit", "--model=own_line.Net", "--trainer.limit_val_batches=0") == 0
+    assert read_checkpoint(RUN / "checkpoints" / "last.ckpt")["global_step"] == 110

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -138,7 +137,7 @@ def _is_data(value: Any) -> bool:
         return all(map(_is_data, value.values()))
     if isinstance(value, list | tuple):
         return all(map(_is_data, value))
-    return value is None or isinstance(value, str | int | float | Tensor | torch.dtype | torch.device)
+    return value is None or isinstance(value, str | int | float | Tensor)
 
 
 def _names_a_class(value: Any) -> bool:

@@ -139,6 +139,9 @@ class BlockLoader:
     def __iter__(self) -> Iterator[Any]:
         # A generator, so that nothing is read from the Trainer or loaded by a worker before the epoch has been set.
         self._position, self._start = self._start, 0
+        module: Any = self.trainer.lightning_module
+        if module is not None and not hasattr(module, "batch_loss"):  # it takes batches, not blocks
+            self.block_size = 1
         for tensors in self._fetch(self._cuts()):
             block = Block(tuple(tensors), self.batch_size)
             self._position += block.steps

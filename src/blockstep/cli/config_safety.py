@@ -33,7 +33,8 @@ def check_classes(config: Namespace) -> None:
     """
     for key in CLASSES:
         value = config.get(f"model.{key}")
-        plain = value is None or is_word(value) or (isinstance(value, dict) and "class_path" not in value)
+        plain = value is None or is_word(value) or isinstance(value, type)  # a class is a default, written in Python
+        plain |= isinstance(value, dict) and "class_path" not in value
         if not plain:
             _check_factory(key, value)
     for key, path in _class_paths(config, ""):

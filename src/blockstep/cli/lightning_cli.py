@@ -103,9 +103,8 @@ class CommandLine(LightningCLI):
         parser.add_lightning_class_args(resolve_name(self.application.report), "epoch_report")
         for key in (f"model.{name}" for name in CLASSES):
             default = parser.get_defaults().get(key)
-            cls = default.func if isinstance(default, partial) else default
-            if isinstance(cls, type):  # written in Python; this is how a config writes it
-                parser.set_defaults({key: class_config(default, cls)})
+            if isinstance(default, partial) and isinstance(default.func, type):  # this is how a config writes it
+                parser.set_defaults({key: class_config(default, default.func)})
         replaced = tuple(f"{key}." for key in self.foreign_classes)
         defaults = {key: value for key, value in self.application.defaults.items() if not key.startswith(replaced)}
         parser.set_defaults(defaults)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor
 
 from blockstep.base.atomic_files import write_atomically
@@ -54,7 +55,11 @@ class PredictionWriter(BasePredictionWriter):
         Raises:
             BadInputError: If `predict_step` does not return a tensor with a row for each event.
         """
-        inputs = batch if isinstance(batch, Tensor) else batch[0]
+        inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
+        if not isinstance(inputs, Tensor):
+            inputs = torch.empty(
+                extract_batch_size(batch), 0
+            )  # such as a dictionary: the predictions alone are written
         if not (isinstance(prediction, Tensor) and prediction.dim() and len(prediction) == len(inputs)):
             raise BadInputError(
                 "predict_step must return a tensor with a row for each event of the batch, to be written as a table. "
@@ -66,7 +71,7 @@ class PredictionWriter(BasePredictionWriter):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""
         inputs, predictions = torch.cat(self._inputs), torch.cat(self._predictions)
-        rows: Any = torch.cat([inputs, predictions], dim=1).numpy()
+        rows: Any = torch.cat([inputs.double(), predictions.double()], dim=1).numpy()
         numbered = [*_numbered("x", inputs), *_numbered("y", predictions)]
         names = self._columns if len(self._columns) == len(numbered) else numbered
         text = io.StringIO()

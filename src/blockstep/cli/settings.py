@@ -25,8 +25,6 @@ def parse(
         command: fit, validate, test or predict.
         args: The command's arguments.
         saved: Arguments of the run that the checkpoint lies in, with lower priority than those of the command.
-        inherited: By key, the arguments of classes that are not the application's own, in the run that the checkpoint
-            lies in; those of the command go first.
 
     Returns:
         The settings, and the folder of the run that is resumed; None for a new run.

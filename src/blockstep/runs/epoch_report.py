@@ -51,7 +51,7 @@ class EpochReport(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's time."""
-        self._stopwatch = Stopwatch()
+        self._stopwatch, self._last_loss = Stopwatch(), None
         self._stopwatch.resume()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -62,7 +62,8 @@ class EpochReport(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep the loss as a tensor, since reading its value would wait for the device."""
-        self._last_loss = outputs.get("loss") if outputs else None
+        if outputs and "loss" in outputs:  # not so after manual optimization, or a skipped batch
+            self._last_loss = outputs["loss"]
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Pause the time."""
@@ -80,13 +81,14 @@ class EpochReport(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's time and last loss, and print them if they are due."""
         self._stopwatch.pause()
-        loss = float("nan") if self._last_loss is None else self._last_loss.item()
+        loss = None if self._last_loss is None else self._last_loss.item()
         epoch, seconds = trainer.current_epoch, self._stopwatch.seconds
+        logged = {"epoch": epoch, "time/epoch_sec": seconds}
+        logged |= {} if loss is None else {"train/last_batch_loss": loss}
         # Straight to the loggers: `self.log` takes a third of a millisecond for each value.
         for logger in trainer.loggers:
-            logged = {"epoch": epoch, "time/epoch_sec": seconds, "train/last_batch_loss": loss}
             logger.log_metrics(logged, trainer.global_step - 1)
-        self._line = f"epoch = {epoch}, time = {seconds: .3f} sec, loss = {loss}"
+        self._line = f"epoch = {epoch}, time = {seconds: .3f} sec" + ("" if loss is None else f", loss = {loss}")
         if (epoch + 1) % self.print_every_n_epochs == 0:
             self._print(pl_module)
 

@@ -78,7 +78,7 @@ def test_hyperparameters_that_are_more_than_data_are_refused(settings, rule):
 
 
 def test_of_a_modules_hyperparameters_a_checkpoint_may_hold_data_and_class_configs_of_factories():
-    data = {"width": 8, "path": "a/b.c", "sizes": [1, 2], "device": torch.device("cpu"), "dtype": torch.float32}
+    data = {"width": 8, "path": "a/b.c", "sizes": [1, 2]}
     data |= {"nested": {"a": (None, 0.5)}, "optimizer": SGD_CONFIG}
     others = {"loss": torch.nn.ReLU(), "function": print, "list": [print], "class": SGD_CONFIG}
     assert storable_hyperparameters(data | others) == data
