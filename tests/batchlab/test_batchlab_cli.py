@@ -39,7 +39,7 @@ def logged(key, folder=RUN):
 def test_without_arguments_the_lessons_own_commands_are_listed_too(batchlab, capsys):
     assert batchlab() == 0
     printed = capsys.readouterr().out
-    assert all(command in printed for command in ("fit", "view", *APPLICATION.commands))
+    assert all(command in printed for command in ("fit", *APPLICATION.commands))
 
 
 def test_the_version_is_that_of_the_package(batchlab, capsys):
