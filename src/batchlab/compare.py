@@ -20,6 +20,7 @@ from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError, RunError
 from blockstep.checkpoints.checkpoint_file import load_settings
 from blockstep.cli.application import Application
+from blockstep.runs.csv_logger import read_rows
 from blockstep.runs.run_folder import create_run_folder
 
 REGIMES = [
@@ -81,8 +82,7 @@ def summarize(folder: Path) -> Row:
     Returns:
         A value for each of `COLUMNS` but the ratio; nan where the run logged none.
     """
-    with (folder / "metrics.csv").open(newline="") as file:
-        lines = list(csv.DictReader(file))
+    lines = read_rows(folder / "metrics.csv")
     logged = {key: [float(line[key]) for line in lines if line[key]] for key in lines[0]}
     final = {key: values[-1] for key, values in logged.items() if values}
     return {

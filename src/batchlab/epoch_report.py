@@ -98,7 +98,8 @@ class ContourReport(EpochReport):
 
     def _draw_precision_and_recall(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A run that is resumed in an epoch without validation has no loader yet.
-        loader = trainer.val_dataloaders or trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined] # set by Trainer.fit
+        loader = trainer.val_dataloaders or data.val_dataloader()
         pairs = [(batch[1], probabilities(pl_module, batch[0])) for batch in loader]
         t, predicted = (torch.cat(column).cpu().float() for column in zip(*pairs, strict=True))
         for logger in trainer.loggers:

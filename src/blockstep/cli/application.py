@@ -148,11 +148,13 @@ def _load(path: str) -> Command:
     Garbage collection is off meanwhile: torch and Lightning create a million objects, none of which is garbage. Looking
     for it takes a fifth of the time, and later a fifth of a second each time in the middle of an epoch.
     """
-    if "torch" in sys.modules:
-        return resolve_name(path)  # type: ignore[no-any-return]
-    gc.disable()
+    first = "torch" not in sys.modules
+    if first:
+        gc.disable()
     try:
-        return resolve_name(path)  # type: ignore[no-any-return]
+        command: Command = resolve_name(path)
     finally:
-        gc.freeze()
-        gc.enable()
+        if first:
+            gc.freeze()
+            gc.enable()
+    return command

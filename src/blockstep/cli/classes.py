@@ -13,7 +13,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-import yaml  # type: ignore[import-untyped] # jsonargparse's own dependency
+import yaml  # type: ignore[import-untyped] # it brings no annotations
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from blockstep.base.errors import BadInputError

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pydoc import locate
 from typing import Any
 
-import yaml  # type: ignore[import-untyped] # jsonargparse's own dependency
+import yaml  # type: ignore[import-untyped] # it brings no annotations
 from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 
 from blockstep.base.errors import BadInputError

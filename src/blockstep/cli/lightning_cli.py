@@ -12,7 +12,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import torch
-import yaml  # type: ignore[import-untyped] # jsonargparse's own dependency
+import yaml  # type: ignore[import-untyped] # it brings no annotations
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar

@@ -57,9 +57,8 @@ class PredictionWriter(BasePredictionWriter):
         """
         inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
         if not isinstance(inputs, Tensor):
-            inputs = torch.empty(
-                extract_batch_size(batch), 0
-            )  # such as a dictionary: the predictions alone are written
+            # A dictionary, for example, has no order of columns: only the predictions are written.
+            inputs = torch.empty(extract_batch_size(batch), 0)
         if not (isinstance(prediction, Tensor) and prediction.dim() and len(prediction) == len(inputs)):
             raise BadInputError(
                 "predict_step must return a tensor with a row for each event of the batch, to be written as a table. "
