@@ -1,5 +1,6 @@
 """Processes of an application, started and looked at."""
 
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,13 @@ def modules_after(*words):
     command = [sys.executable, "-X", "importtime", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+
+
+def run_process(application, *words, **environment):
+    """Runs a command in a process of its own, to its end."""
+    command = [sys.executable, "-m", application, *words]
+    environment = os.environ | environment
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
 
 
 def start_view(application, *words):

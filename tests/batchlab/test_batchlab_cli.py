@@ -1,7 +1,4 @@
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +7,7 @@ import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from processes import run_process
 from shipped import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -26,9 +24,7 @@ QUICK = ("--data.num_validation=50", "--data.num_test=50", "--data.batch_size=10
 
 def start(*words, **environment):
     """Run a command in a process of its own, to its end."""
-    command = [sys.executable, "-m", "batchlab", *words]
-    environment = os.environ | environment
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    return run_process("batchlab", *words, **environment)
 
 
 def logged(key, folder=RUN):

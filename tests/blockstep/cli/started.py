@@ -1,11 +1,9 @@
 """The example in processes of their own, and what its runs leave."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
+from processes import run_process
 
 from blockstep.runs.csv_logger import read_rows
 
@@ -16,9 +14,7 @@ QUICK = ("--data.num_validation=50", "--data.num_test=50", "--data.batch_size=10
 
 def start(*words, **environment):
     """Run a command in a process of its own, to its end."""
-    command = [sys.executable, "-m", "example", *words]
-    environment = os.environ | environment
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    return run_process("example", *words, **environment)
 
 
 def logged(key, folder=RUN):

@@ -1,12 +1,11 @@
-import csv
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+import trained_weights
 from example.model import Classifier
 from systems import needs_compiler
 
@@ -24,28 +23,13 @@ OPTIMIZERS = {
 
 
 def fit(example, *words, name="run"):
-    """Weights and logged rows of a run."""
-    assert example("fit", *words, f"--name={name}", "--data.num_validation=200") == 0
-    folder = max(Path(f"runs/{name}").iterdir(), key=lambda path: int(path.name.removeprefix("version_")))
-    model = Classifier.load_from_checkpoint(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(model.parameters()), list(csv.DictReader(file)), folder
-
-
-def flat(weights):
-    return torch.cat([weight.detach().flatten() for weight in weights])
+    """Weights, logged rows and folder of a run."""
+    return trained_weights.fit(example, Classifier, *words, name=name)
 
 
 def assert_close(ours, theirs, seed=0):
-    """The runs end in the same place, beside the way that they have come.
-
-    What each step computes is judged in test_compiled_block. Here the question is whether the right steps are taken: on
-    the right events, in their order, at the right rate. A step too many, too few or another moves the weights by much
-    more than a hundredth of the way; how far rounding leads depends on the processor, and stays far below.
-    """
-    torch.manual_seed(seed)
-    start = flat(Classifier().parameters())
-    assert (flat(ours) - flat(theirs)).norm() < 0.01 * (flat(theirs) - start).norm()
+    """The runs end in the same place, beside the way that they have come."""
+    trained_weights.assert_close(ours, theirs, Classifier, seed)
 
 
 @pytest.mark.parametrize("words", OPTIMIZERS.values(), ids=OPTIMIZERS)
