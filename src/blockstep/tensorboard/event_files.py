@@ -1,5 +1,6 @@
 """Event files over events seen: over steps, as Lightning logs, runs of different batch sizes could not be compared."""
 
+import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
 from torch.utils.tensorboard.summary import hparams, image, text
 
+from blockstep.base.errors import Interrupted
 from blockstep.base.timed_logger import TimedLogger
 from blockstep.blocks.loader import Block
 from blockstep.tensorboard.charts import DESCRIPTIONS, PLAIN, WHOLE_EPOCHS, Charts
@@ -165,6 +167,8 @@ class RunEvents(TimedLogger, TensorBoardLogger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what is left. The HPARAMS tab shows only a finished run as a success."""
+        if isinstance(sys.exc_info()[1], Interrupted):
+            return  # the signal may have come while TensorBoard's queue was locked; the lock would never be free again
         if status == "success":
             self._writer().add_summary(hparams({}, {})[2])
         super().finalize(status)

@@ -1,8 +1,10 @@
 """The example in real processes that start quickly: they are forked from one that has imported everything."""
 
 import ctypes
+import faulthandler
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -36,10 +38,10 @@ def _main(words, folder, every, limit, environment):
     log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    faulthandler.enable(log)
     sys.stdout.reconfigure(line_buffering=True)
     if limit:
         import resource
-        import signal
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a write beyond the limit is an error, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -58,6 +60,7 @@ def start(words, folder, every=0.05, limit=None, environment=None):
     """
     Path(folder, "log.txt").touch()  # so that it exists even if the process is ended at once
     process = CONTEXT.Process(target=_main, args=(words, str(folder), every, limit, environment or {}))
+    process.folder = folder
     process.start()
     return process
 
@@ -65,20 +68,29 @@ def start(words, folder, every=0.05, limit=None, environment=None):
 def run(words, folder, **options):
     """Run a command to its end; return its exit status."""
     process = start(words, folder, **options)
-    process.join(120)
-    assert process.exitcode is not None, "the process hangs"
-    return process.exitcode
+    return _exit_status(process, seconds=120)
 
 
 def end(process, number, seconds=0.0):
     """Send a signal after some seconds, unless the process has ended before; return its exit status."""
     process.join(seconds)
-    with suppress(ProcessLookupError):
-        if process.exitcode is None:
-            os.kill(process.pid, number)
-    process.join(60)
-    assert process.exitcode is not None, "the process hangs"
+    if process.exitcode is None:
+        _send(process, number)
+    return _exit_status(process, seconds=60)
+
+
+def _exit_status(process, seconds):
+    process.join(seconds)
+    if process.exitcode is None:
+        _send(process, signal.SIGABRT)  # it prints where all of its threads are
+        process.join()
+        raise AssertionError(f"the process hangs:\n{output(Path(process.folder))}")
     return process.exitcode
+
+
+def _send(process, number):
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, number)
 
 
 def output(folder):

@@ -35,6 +35,27 @@ class SlowEnd(Callback):
         print("the end")
         time.sleep(2)
 """
+LOCKED = """
+import os, signal, sys
+
+from example.cli import main
+
+entered = 0
+
+
+def send_a_signal_while_the_queue_of_events_is_locked(frame, event, arg):
+    global entered
+    calls = [frame, frame.f_back, frame.f_back and frame.f_back.f_back]
+    names = [call.f_code.co_name for call in calls if call]
+    entered += event == "c_return" and names == ["__enter__", "put", "write"]
+    if entered == 5:
+        sys.setprofile(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+sys.setprofile(send_a_signal_while_the_queue_of_events_is_locked)
+sys.exit(main(["fit"]))
+"""
 both_signals = pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
 
 
@@ -167,3 +188,9 @@ def test_ctrl_c_that_reaches_the_workers_too_ends_the_run_as_it_does_without_the
     assert process.wait(60) == 130
     assert f"example fit --ckpt_path {LAST}" in output(tmp_path).splitlines()[-1]
     assert "Traceback" not in output(tmp_path)
+
+
+def test_a_signal_while_the_queue_of_events_is_locked_ends_the_command():
+    done = subprocess.run([sys.executable, "-c", LOCKED], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 143
+    assert "SIGTERM before the first step: nothing is left." in done.stderr
