@@ -13,7 +13,7 @@ DESCRIPTIONS = {
     "val/auroc": f"Area under the ROC curve of the validation events, from 0.5 (guessing) to 1. {AXIS}",
     "val/average_precision": f"Area under the precision-recall curve of the validation events. {AXIS}",
     "val/pr_curve": "Precision over recall of the validation events, at the end of training.",
-    "decision/contour": f"p(signal | x) that the network gives; one colour scale for all runs. {FRAMES}",
+    "decision/contour": f"p(signal | x) that the network gives; the strip marks its range between 0 and 1. {FRAMES}",
     "decision/exact_posterior": "The exact p(signal | x), which the network is to learn. Drawn once.",
     "training_events": "The training events alone. Drawn once.",
 }

@@ -13,9 +13,9 @@ import torch
 from jsonargparse import Namespace
 
 from batchlab import plots
-from batchlab.epoch_report import mesh_probabilities
+from batchlab.epoch_report import DRAWN_EVENTS, mesh_probabilities
 from batchlab.model import BinaryClassifier
-from batchlab.toy import posterior
+from batchlab.toy import draw_events, posterior
 from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError, RunError
 from blockstep.checkpoints.checkpoint_file import load_settings
@@ -69,7 +69,7 @@ def compare(application: Application, _command: str, args: Sequence[str]) -> Non
     print(f"\n{as_text(rows)}\n")
     folder = create_run_folder(Path(words.runs), "compare")
     _write_csv(rows, folder / "table.csv")
-    plots.write_figure(folder / "contours.png", plots.comparison_figure(_panels(folders)), dpi=150)
+    plots.write_picture(folder / "contours.png", plots.pixels(plots.comparison_figure(_panels(folders))))
     print(f"table and picture: {folder}")
 
 
@@ -178,15 +178,16 @@ def _write_csv(rows: Sequence[Row], path: Path) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
-def _panels(folders: Sequence[Path]) -> dict[str, plots.Array]:
+def _panels(folders: Sequence[Path]) -> dict[str, plots.Panel]:
     """Return a panel for each run, and the exact posterior for each ratio of signal to background."""
-    panels, mixtures = {}, []
+    panels, exact = {}, {}
     for name, folder in zip(_names(folders), folders, strict=True):
         path = folder / "checkpoints" / "last.ckpt"
-        panels[name] = mesh_probabilities(BinaryClassifier.load_from_checkpoint(path))
         data = load_settings(path)
-        mixtures.append((data["data.num_signal"], data["data.num_background"]))
-    for mixture in dict.fromkeys(mixtures):
-        title = "exact posterior" + (f" of {mixture[0]} : {mixture[1]}" if len(set(mixtures)) > 1 else "")
-        panels[title] = posterior(plots.mesh(), *mixture)
+        mixture = data["data.num_signal"], data["data.num_background"]
+        x, t = (array[:DRAWN_EVENTS] for array in draw_events(*mixture, data["data.seed"]))
+        panels[name] = plots.Panel(mesh_probabilities(BinaryClassifier.load_from_checkpoint(path)), x, t)
+        exact[mixture] = plots.Panel(posterior(plots.mesh(), *mixture), x, t)
+    for mixture, panel in exact.items():
+        panels["exact posterior" + (f" of {mixture[0]} : {mixture[1]}" if len(exact) > 1 else "")] = panel
     return panels

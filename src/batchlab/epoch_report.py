@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.tensorboard.summary import pr_curve
 
@@ -33,6 +32,8 @@ class ContourReport(EpochReport):
             2, 4, 8 and so on.
         figure_style: Look of the figures: the notebook's red and blue, or colours and markers that colour-blind
             readers tell apart.
+        figure_scale: Whether the ten levels of a contour span its own range, which a strip from 0 to 1 beside it
+            marks, or are common to all: ten from 0 to 1, on which the first epochs may be of one colour.
         save_png: Whether to write the figures as PNG files into the run's folder too. Off by default, since
             TensorBoard keeps them.
 
@@ -45,27 +46,33 @@ class ContourReport(EpochReport):
         print_every_n_epochs: int = 1,
         figure_every_n_epochs: int | None = None,
         figure_style: plots.Style = "notebook",
+        figure_scale: plots.Scale = "own",
         save_png: bool = False,
     ) -> None:
         super().__init__(print_every_n_epochs)
         at_least(1, figure_every_n_epochs=1 if figure_every_n_epochs is None else figure_every_n_epochs)
         self.figure_every_n_epochs = figure_every_n_epochs
         self.figure_style = figure_style
+        self.figure_scale = figure_scale
         self.save_png = save_png
-        self._events: tuple[plots.Array, plots.Array] | None = None
+        self._contours: plots.ContourFigure | None = None
         self._drawn = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw what does not change, once a run: the events alone, and the exact posterior if it is known."""
-        self._events = _drawable_events(trainer, pl_module)
-        if self._events is None or any(isinstance(log, RunEvents) and not log.is_new for log in trainer.loggers):
+        self._contours = None
+        events = _drawable_events(trainer, pl_module)
+        if events is None:
             return
-        x, t = self._events
-        self._show(trainer, "training_events", plots.events_figure(x, t, "Training events", self.figure_style))
+        self._contours = plots.ContourFigure(*events, self.figure_style, self.figure_scale)
+        if any(isinstance(log, RunEvents) and not log.is_new for log in trainer.loggers):
+            return
+        figure = plots.events_figure(*events, "Training events", self.figure_style)
+        self._show(trainer, "training_events", plots.pixels(figure))
         exact = getattr(trainer.datamodule, "posterior", None)  # type: ignore[attr-defined] # set by Trainer.fit
         if exact is not None:
-            figure = plots.contour_figure(exact(plots.mesh()), x, t, "The exact posterior", self.figure_style)
-            self._show(trainer, "decision/exact_posterior", figure)
+            picture = self._contours.draw(exact(plots.mesh()), "The exact posterior")
+            self._show(trainer, "decision/exact_posterior", picture)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the epoch, and draw the contour if it is due."""
@@ -79,7 +86,7 @@ class ContourReport(EpochReport):
         super().on_train_end(trainer, pl_module)
         if not self._drawn:
             self._draw(trainer, pl_module)
-        if self._events is not None and trainer.is_global_zero and trainer.enable_validation:
+        if self._contours is not None and trainer.is_global_zero and trainer.enable_validation:
             self._draw_precision_and_recall(trainer, pl_module)
 
     def _figure_is_due(self, epochs: int) -> bool:
@@ -89,12 +96,11 @@ class ContourReport(EpochReport):
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._drawn = True
-        if self._events is None:
+        if self._contours is None:
             return
         seen = [logger.seen.events for logger in trainer.loggers if isinstance(logger, RunEvents)]
         title = f"After {trainer.global_step:,} steps" + "".join(f", {events:,} events" for events in seen[:1])
-        figure = plots.contour_figure(mesh_probabilities(pl_module), *self._events, title, self.figure_style)
-        self._show(trainer, "decision/contour", figure)
+        self._show(trainer, "decision/contour", self._contours.draw(mesh_probabilities(pl_module), title))
 
     def _draw_precision_and_recall(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A run that is resumed in an epoch without validation has no loader yet.
@@ -106,15 +112,15 @@ class ContourReport(EpochReport):
             if isinstance(logger, RunEvents) and torch.isfinite(predicted).all():  # not so after on_nan=ignore
                 logger.log_summary(pr_curve("val/pr_curve", t.numpy(), predicted.numpy()))
 
-    def _show(self, trainer: Trainer, tag: str, figure: Figure) -> None:
+    def _show(self, trainer: Trainer, tag: str, picture: plots.Pixels) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, RunEvents):
-                logger.log_picture(tag, plots.pixels(figure))
+                logger.log_picture(tag, picture)
             elif isinstance(logger, TensorBoardLogger):  # one of the user's own
-                logger.experiment.add_image(tag, plots.pixels(figure), trainer.global_step, dataformats="HWC")
+                logger.experiment.add_image(tag, picture, trainer.global_step, dataformats="HWC")
         if self.save_png and trainer.log_dir and trainer.is_global_zero:
             name = f"{tag.replace('/', '_')}_step_{trainer.global_step}.png"
-            plots.write_figure(Path(trainer.log_dir) / "figures" / name, figure)
+            plots.write_picture(Path(trainer.log_dir) / "figures" / name, picture)
 
 
 def probabilities(module: LightningModule, x: Tensor) -> Tensor:

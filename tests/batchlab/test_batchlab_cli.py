@@ -167,6 +167,7 @@ BAD = {
     "width 0": (["fit", "--model.hidden=0"], "hidden must be at least 1", "Got 0"),
     "wrong type": (["fit", "--model.hidden=wide"], "model.hidden", "wide"),
     "figures every 0 epochs": (["fit", "--epoch_report.figure_every_n_epochs=0"], "figure_every_n_epochs", "Got 0"),
+    "unknown figure scale": (["fit", "--epoch_report.figure_scale=own_"], "epoch_report.figure_scale", "own_"),
     "unknown figure style": (["fit", "--epoch_report.figure_style=pink"], "epoch_report.figure_style", "pink"),
     "compare with a missing config": (["compare", "nowhere.yaml"], "config", "nowhere.yaml"),
     "compare with an unclear option": (["compare", "--trainer.max_epochs", "2"], "--KEY=VALUE", "--trainer.max_epochs"),

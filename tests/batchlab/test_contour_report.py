@@ -59,6 +59,13 @@ def test_the_events_alone_are_drawn_once(tmp_path):
     assert len(reader.Images("training_events")) == 1
 
 
+def test_contours_are_drawn_on_the_scale_that_is_asked_for(tmp_path):
+    readers = [fit(ContourReport(figure_scale=scale), tmp_path / scale, max_epochs=1) for scale in ("own", "common")]
+    for tag in ("decision/contour", "decision/exact_posterior"):
+        own, common = (reader.Images(tag)[0].encoded_image_string for reader in readers)
+        assert own != common
+
+
 def test_figures_are_saved_as_png_where_asked(tmp_path):
     fit(ContourReport(save_png=True), tmp_path, max_epochs=1)
     names = sorted(path.name for path in tmp_path.rglob("*.png"))

@@ -1,5 +1,6 @@
 """Event files over events seen: over steps, as Lightning logs, runs of different batch sizes could not be compared."""
 
+import io
 import sys
 import warnings
 from argparse import Namespace
@@ -15,9 +16,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.data import extract_batch_size
 from numpy.typing import NDArray
+from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
-from torch.utils.tensorboard.summary import hparams, image, text
+from torch.utils.tensorboard.summary import hparams, text
 
 from blockstep.base.errors import Interrupted
 from blockstep.base.timed_logger import TimedLogger
@@ -111,7 +113,12 @@ class RunEvents(TimedLogger, TensorBoardLogger):
     @rank_zero_only
     def log_picture(self, tag: str, pixels: NDArray[np.uint8]) -> None:
         """Add a picture, shape (height, width, 3)."""
-        self.log_summary(image(tag, pixels, dataformats="HWC"))
+        png = io.BytesIO()
+        # A third less time than at the default level, for a tenth more bytes.
+        Image.fromarray(pixels).save(png, "png", compress_level=3)
+        height, width, channels = pixels.shape
+        picture = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
+        self.log_summary(Summary(value=[Summary.Value(tag=tag, image=picture)]))
 
     @rank_zero_only
     def log_text(self, tag: str, words: str) -> None:
