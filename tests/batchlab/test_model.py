@@ -8,7 +8,8 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau, StepLR
 
 from batchlab.data import ToyDataModule
-from batchlab.model import MLP, BinaryClassifier, regret
+from batchlab.evaluation import regret
+from batchlab.model import MLP, BinaryClassifier
 from blockstep.checkpoints.checkpoint_file import ChecksummedCheckpointIO
 from blockstep.checkpoints.provenance import Provenance
 

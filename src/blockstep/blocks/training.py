@@ -25,8 +25,14 @@ from torch.optim import Optimizer
 from blockstep.blocks.loader import Batch, Block, BlockLoader
 from blockstep.blocks.refusals import refuse_what_needs_single_steps
 
+ROWS_TOGETHER = 1000
+"""Rows of a forward pass in an evaluation: with more of them, activations would leave the processor's cache."""
+
 Engine = Callable[["BlockTraining", Optimizer, Block], Tensor]
 """Takes a block's steps at the optimizer's learning rate; returns each batch's loss before its update, shape (K,)."""
+
+Forward = Callable[["BlockTraining", Tensor], Tensor]
+"""Computes a module's result for all rows: an engine may have one as its `forward_rows`."""
 
 
 class BlockTraining(LightningModule):
@@ -60,6 +66,14 @@ class BlockTraining(LightningModule):
     def batch_loss(self, batch: Batch) -> Tensor:
         """The loss of one batch, a scalar, the mean over its rows."""
         raise NotImplementedError(f"{type(self).__name__} must define batch_loss(batch).")
+
+    def forward_rows(self, x: Tensor) -> Tensor:
+        """Return `self(x)` in an evaluation, computed for a part of the rows at a time, by the engine if it can.
+
+        No row of the result may depend on the other rows.
+        """
+        forward: Forward = getattr(self.engine, "forward_rows", forward_rows)
+        return forward(self, x)
 
     def training_step(self, batch: Block | Batch, batch_idx: int) -> Tensor | dict[str, Tensor]:
         """Take the steps of a block, or return the loss of a batch, of which Lightning takes the step."""
@@ -156,6 +170,11 @@ class BlockTraining(LightningModule):
         weighted = map(mul, losses.tolist(), block.rows.tolist())
         self._loss_sum = reduce(add, weighted, float(self._loss_sum))
         self._loss_rows += len(block.tensors[0])
+
+
+def forward_rows(module: LightningModule, x: Tensor) -> Tensor:
+    """Return `module(x)`, computed for `ROWS_TOGETHER` rows at a time."""
+    return torch.cat([module(part) for part in x.split(ROWS_TOGETHER)])
 
 
 def take_steps(module: BlockTraining, optimizer: Optimizer, block: Block) -> Tensor:
