@@ -72,7 +72,11 @@ def regret(logits: Tensor, posterior: Tensor) -> Tensor:
 
 
 def _areas(probabilities: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    # Each of torchmetrics' functions sorts the events. They are sorted already in a third of the time.
-    order = torch.from_numpy(np.argsort(-probabilities.cpu().numpy())).to(labels.device)
-    ranked = probabilities[order], labels[order]
-    return {"auroc": binary_auroc(*ranked), "average_precision": binary_average_precision(*ranked)}
+    if not probabilities.isnan().any():  # NaN has no place in an order
+        # Each of torchmetrics' functions sorts the events, in a third of the time if they are sorted already.
+        order = torch.from_numpy(np.argsort(-probabilities.cpu().numpy())).to(labels.device)
+        probabilities, labels = probabilities[order], labels[order]
+    return {
+        "auroc": binary_auroc(probabilities, labels),
+        "average_precision": binary_average_precision(probabilities, labels),
+    }

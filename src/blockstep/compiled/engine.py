@@ -3,6 +3,7 @@
 from functools import cache
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -63,12 +64,17 @@ class CompiledEngine(Callback):
         if self._forward_refused or module.training:
             return forward_rows(module, x)
         try:
-            self._forward = self._forward or CompiledForward(module, x, module.print)
+            self._forward = self._forward or CompiledForward(module, x, _say)
             return self._forward(x)
         except UnsupportedError as reason:
-            module.print(f"engine: evaluation is eager, not compiled: {reason}")
+            _say(f"engine: evaluation is eager, not compiled: {reason}")
             self._forward_refused = True
             return forward_rows(module, x)
+
+
+@rank_zero_only
+def _say(message: str) -> None:
+    print(message)  # `module.print` needs a trainer, which a module that is used by itself has not
 
 
 def _build(trainer: Trainer, module: BlockTraining) -> CompiledBlock:
