@@ -166,8 +166,7 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
 
     def _log_scores(self, stage: str) -> None:
-        scores = {f"{stage}/{name}": score for name, score in self.evaluation.compute().items()}
-        self.log_dict(scores, sync_dist=self.trainer.world_size > 1)
+        self.log_scores({f"{stage}/{name}": score for name, score in self.evaluation.compute().items()})
 
 
 def _check_learning_rate(optimizer: Optimizer) -> None:

@@ -9,7 +9,7 @@ steps; batch hooks are called once a block. Whatever needs them needs a block si
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import reduce
 from operator import add, mul
@@ -19,6 +19,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -116,6 +117,25 @@ class BlockTraining(LightningModule):
         if self._loss_rows:
             mean = float(self._loss_sum) / self._loss_rows
             self.log("train/loss", mean, sync_dist=self.trainer.world_size > 1)
+
+    def log_scores(self, scores: Mapping[str, Tensor]) -> None:
+        """Log the values of a whole evaluation, equal on all devices, at its end.
+
+        While training this goes straight to the loggers and to `trainer.callback_metrics`: `self.log_dict` takes a
+        third of a millisecond for each value, longer than a compiled step.
+
+        Args:
+            scores: The values by tag.
+        """
+        trainer = self.trainer
+        if trainer.state.fn != TrainerFn.FITTING:
+            self.log_dict(dict(scores))  # which `trainer.validate` prints and returns
+            return
+        trainer.callback_metrics.update(scores)
+        if not trainer.sanity_checking:
+            logged = {"epoch": trainer.current_epoch, **{tag: float(score) for tag, score in scores.items()}}
+            for logger in trainer.loggers:
+                logger.log_metrics(logged, trainer.global_step - 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the two sums of the mean, for a run that is resumed in the middle of an epoch."""
