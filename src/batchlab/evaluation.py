@@ -30,14 +30,13 @@ class Evaluation(Metric):
         """Add the events of a batch.
 
         Args:
-            logits: The classifier's, shape (n, 1).
-            labels: 0 or 1, shape (n, 1), of a float type.
+            logits: The classifier's, shape (n, 1). Those of half precision are scored in single precision.
+            labels: 0 or 1, shape (n, 1).
             posterior: The exact p(signal | x), shape (n, 1); for all batches or none.
         """
-        self.logits.append(logits)
-        self.labels.append(labels)
-        if posterior is not None:
-            self.posteriors.append(posterior)
+        given = {"logits": logits, "labels": labels} | ({} if posterior is None else {"posteriors": posterior})
+        for name, values in given.items():
+            getattr(self, name).append(values if values.dtype == torch.float64 else values.float())
 
     def compute(self) -> dict[str, Tensor]:
         """Return the scores by name."""
