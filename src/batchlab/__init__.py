@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from batchlab.cli import main
     from batchlab.data import ToyDataModule
     from batchlab.epoch_report import ContourReport
-    from batchlab.model import MLP, BinaryClassifier, regret
+    from batchlab.evaluation import regret
+    from batchlab.model import MLP, BinaryClassifier
     from batchlab.toy import draw_events, posterior
 
 __version__ = version("batchlab")
@@ -22,7 +23,7 @@ _MODULES = {
     "draw_events": "toy",
     "main": "cli",
     "posterior": "toy",
-    "regret": "model",
+    "regret": "evaluation",
 }
 
 

@@ -10,10 +10,8 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 from batchlab.toy import Array, draw_events, posterior
 from blockstep.base.errors import at_least, at_most
 from blockstep.blocks.loader import BlockLoader
+from blockstep.blocks.row_loader import RowLoader
 from blockstep.checkpoints.checkpoint_file import CheckedLoading
-
-EVALUATION_BATCH_SIZE = 1000
-"""Events per forward pass in validation, test and prediction, so that activations fit into the processor's cache."""
 
 
 class ToyDataModule(CheckedLoading, LightningDataModule):
@@ -117,15 +115,15 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
             num_workers=self.num_workers,
         )
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """Load batches of x (n, 2), t (n, 1) and the exact posterior (n, 1), float32."""
+    def val_dataloader(self) -> RowLoader:
+        """Load large batches of x (n, 2), t (n, 1) and the exact posterior (n, 1), float32."""
         return self._evaluation_loader(self.validation)
 
-    def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+    def test_dataloader(self) -> RowLoader:
         """Load the test events, in batches as in validation."""
         return self._evaluation_loader(self.test)
 
-    def predict_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+    def predict_dataloader(self) -> RowLoader:
         """Load the test events, with their labels and posterior."""
         return self._evaluation_loader(self.test)
 
@@ -149,8 +147,8 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
         x, t = draw_events(num_signal, count - num_signal, SeedSequence(self.seed, spawn_key=(stream,)))
         return TensorDataset(*map(_float32, (x, t, self.posterior(x))))
 
-    def _evaluation_loader(self, dataset: TensorDataset) -> DataLoader[tuple[Tensor, ...]]:
-        return DataLoader(dataset, batch_size=EVALUATION_BATCH_SIZE, num_workers=self.num_workers)
+    def _evaluation_loader(self, dataset: TensorDataset) -> RowLoader:
+        return RowLoader(dataset, self.trainer, num_workers=self.num_workers)
 
     @rank_zero_only
     def _say_sizes(self, stage: str) -> None:

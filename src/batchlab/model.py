@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import MetricCollection
-from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision
 
+from batchlab.evaluation import Evaluation
 from blockstep.base.errors import at_least, at_most
 from blockstep.base.factories import OptimizerFactory, SchedulerFactory, call_factory, class_config
 from blockstep.blocks.training import BlockTraining
@@ -106,9 +105,7 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
                 "engine": engine,
             }
         )
-        metrics = MetricCollection({"auroc": BinaryAUROC(), "average_precision": BinaryAveragePrecision()})
-        self.validation_metrics = metrics.clone(prefix="val/")
-        self.test_metrics = metrics.clone(prefix="test/")
+        self.evaluation = Evaluation()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits (n, 1) of the events x (n, 2)."""
@@ -131,16 +128,28 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
             return functional.binary_cross_entropy_with_logits(logits, t)
 
     def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
-        """Log val/loss, val/auroc, val/average_precision and, if the batch has the posterior, val/regret."""
-        self._evaluate(batch, self.validation_metrics)
+        """Score a batch of x (n, 2), t (n, 1) and, if it is known, the exact posterior (n, 1)."""
+        self.evaluation.update(self.forward_rows(batch[0]), *batch[1:])
 
-    def test_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
+    test_step = validation_step
+
+    def on_validation_epoch_start(self) -> None:
+        """Start anew, also after an evaluation that was left."""
+        self.evaluation.reset()
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def on_validation_epoch_end(self) -> None:
+        """Log val/loss, val/auroc, val/average_precision and, if the posterior is known, val/regret."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
         """Log the same as in validation, under test/."""
-        self._evaluate(batch, self.test_metrics)
+        self._log_scores("test")
 
     def predict_step(self, batch: Sequence[Tensor], batch_idx: int = 0) -> Tensor:
         """Return p(signal | x), shape (n, 1), of a batch whose first tensor is x (n, 2)."""
-        return torch.sigmoid(self(batch[0]))
+        return torch.sigmoid(self.forward_rows(batch[0]))
 
     def configure_callbacks(self) -> list[Callback]:
         """Return the compiled engine, which builds its program before the first epoch."""
@@ -156,39 +165,8 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/loss"}}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
 
-    def _evaluate(self, batch: Sequence[Tensor], metrics: MetricCollection) -> None:
-        x, t, *known = batch
-        logits = self(x)
-        losses = {"loss": functional.binary_cross_entropy_with_logits(logits, t)}
-        if known:
-            losses["regret"] = regret(logits, known[0])
-        by_tag = {f"{metrics.prefix}{name}": loss for name, loss in losses.items()}
-        self.log_dict(by_tag, batch_size=len(x), sync_dist=True)
-        metrics.update(logits, t.int())
-        self.log_dict(metrics)
-
-
-def regret(logits: Tensor, posterior: Tensor) -> Tensor:
-    """Return how far the expected BCE of a classifier lies above the Bayes limit, the BCE of the exact posterior.
-
-    The labels' expectation is taken exactly, which leaves the mean Kullback-Leibler divergence from the posterior
-    to the classifier: BCE(posterior, p) - H(posterior) (Murphy, Probabilistic Machine Learning: An Introduction,
-    section 6.2). It is never negative, 0 only for the exact answer, and has far less noise than the difference of
-    two losses over drawn labels.
-
-    Args:
-        logits: The classifier's, shape (n, 1).
-        posterior: The exact p(signal | x), shape (n, 1).
-
-    Returns:
-        The mean over the events, in nats.
-
-    Example:
-        >>> regret(torch.zeros(1, 1), torch.full((1, 1), 0.5)).item()
-        0.0
-    """
-    entropy = functional.binary_cross_entropy(posterior, posterior)
-    return functional.binary_cross_entropy_with_logits(logits, posterior) - entropy
+    def _log_scores(self, stage: str) -> None:
+        self.log_scores({f"{stage}/{name}": score for name, score in self.evaluation.compute().items()})
 
 
 def _check_learning_rate(optimizer: Optimizer) -> None:

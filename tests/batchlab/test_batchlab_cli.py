@@ -136,12 +136,12 @@ def test_random_valid_settings_fit(batchlab, **drawn):
 
 @pytest.mark.slow
 def test_two_processes_without_blocks_give_the_numbers_of_one_at_the_same_global_batch_size():
-    words = ("fit", "--data.num_validation=500", "--trainer.max_epochs=2", "--data.block_size=1")
+    words = ("fit", "--data.num_validation=501", "--trainer.max_epochs=2", "--data.block_size=1")
     for name, more in (("one", ()), ("two", ("--trainer.devices=2", "--trainer.strategy=ddp"))):
         done = start(*words, f"--name={name}", *more)
         assert done.returncode == 0, done.stderr
     one, two = (Path("runs") / name / "version_0" for name in ("one", "two"))
-    for key in ("train/loss", "val/loss", "val/regret"):
+    for key in ("train/loss", "val/loss", "val/regret", "val/auroc", "val/average_precision"):
         numbers = [[float(value) for value in logged(key, folder)] for folder in (one, two)]
         assert len(numbers[0]) == 2
         assert numbers[1] == pytest.approx(numbers[0], rel=1e-3)

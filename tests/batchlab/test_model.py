@@ -8,7 +8,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau, StepLR
 
 from batchlab.data import ToyDataModule
-from batchlab.model import MLP, BinaryClassifier, regret
+from batchlab.model import MLP, BinaryClassifier
 from blockstep.checkpoints.checkpoint_file import ChecksummedCheckpointIO
 from blockstep.checkpoints.provenance import Provenance
 
@@ -52,18 +52,6 @@ def test_confident_answers_have_a_finite_loss_and_gradient(logit, label):
     loss.backward()
     assert loss.isfinite()
     assert all(p.grad.isfinite().all() for p in model.parameters())
-
-
-def test_regret_is_the_loss_above_the_bayes_limit():
-    posterior = torch.tensor([[0.2], [0.7]])
-    answer = torch.tensor([[0.5], [0.6]])
-    divergence = posterior * (posterior / answer).log() + (1 - posterior) * ((1 - posterior) / (1 - answer)).log()
-    assert regret(answer.logit(), posterior).item() == pytest.approx(divergence.mean().item(), rel=1e-5)
-
-
-def test_regret_of_the_exact_answer_is_zero_even_where_it_is_certain():
-    logits = torch.tensor([[-50.0], [50.0], [-1.0]])
-    assert regret(logits, torch.sigmoid(logits)).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("lr", [0.0, float("nan"), float("inf")])

@@ -142,7 +142,7 @@ class BlockLoader:
         module: Any = self.trainer.lightning_module
         if module is not None and not hasattr(module, "batch_loss"):  # it takes batches, not blocks
             self.block_size = 1
-        for tensors in self._fetch(self._cuts()):
+        for tensors in fetch(self.dataset, self._cuts(), **self._workers):
             block = Block(tuple(tensors), self.batch_size)
             self._position += block.steps
             if self.block_size == 1:
@@ -150,13 +150,6 @@ class BlockLoader:
             else:
                 count_steps(self.trainer, block.steps - 1)
                 yield block
-
-    def _fetch(self, cuts: Iterator[slice | Tensor]) -> Iterable[Batch]:
-        # A DataLoader costs a tenth of a millisecond an epoch, so it is used only if it is needed.
-        if any(self._workers.values()):
-            # torch's annotations know neither these keywords together nor a sampler of slices.
-            return DataLoader(self.dataset, sampler=cuts, batch_size=None, **self._workers)  # type: ignore[arg-type]
-        return map(self.dataset.__getitem__, cuts)
 
     def _cuts(self) -> Iterator[slice | Tensor]:
         """Row numbers of one block after another."""
@@ -185,6 +178,20 @@ class _EpochListener:
 
     def __init__(self, loader: BlockLoader) -> None:
         self.sampler = loader
+
+
+def fetch(dataset: Dataset[Batch], cuts: Iterator[slice | Tensor], **workers: Any) -> Iterable[Batch]:
+    """Load rows from a data set.
+
+    Args:
+        dataset: As `BlockLoader` takes it.
+        cuts: The rows of each item.
+        workers: Arguments of `torch.utils.data.DataLoader`. Since it costs a tenth of a millisecond an epoch, it is
+            used only if one of them is set.
+    """
+    if any(workers.values()):
+        return DataLoader(dataset, sampler=cuts, batch_size=None, **workers)
+    return map(dataset.__getitem__, cuts)
 
 
 def num_events(loader: Any) -> int | None:

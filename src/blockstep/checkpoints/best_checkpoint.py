@@ -7,6 +7,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from blockstep.checkpoints.checkpoint_file import BEST
+
 
 class BestCheckpoint(ModelCheckpoint):
     """Keep the state with the best value of a validation metric.
@@ -20,7 +22,7 @@ class BestCheckpoint(ModelCheckpoint):
     """
 
     def __init__(self, folder: Path, monitor: str = "val/loss", mode: Literal["min", "max"] = "min") -> None:
-        super().__init__(folder, "best", enable_version_counter=False)
+        super().__init__(folder, BEST.removesuffix(self.FILE_EXTENSION), enable_version_counter=False)
         self._modes = {monitor: mode}
         self._modes.setdefault("val/loss", "min")
 
@@ -45,7 +47,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on comparing with the best value so far if best.ckpt exists; the run may have been moved since."""
-        best = Path(str(self.dirpath), "best.ckpt")
+        best = Path(str(self.dirpath), BEST)
         if best.is_file() and state_dict["best_model_score"] is not None:
             paths = dict.fromkeys(("best_model_path", "kth_best_model_path"), str(best))
             scores = {str(best): state_dict["best_model_score"]}

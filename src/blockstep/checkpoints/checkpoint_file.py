@@ -18,6 +18,9 @@ from blockstep.base.factories import restore_factories
 FORMAT = 1
 """Version of what is added to Lightning's checkpoints; raised when older versions of this package could not read it."""
 
+BEST = "best.ckpt"
+"""File name of the checkpoint with the best metric."""
+
 KEY = "blockstep"
 """Where a checkpoint holds what is added to Lightning's own entries; see `blockstep.checkpoints.provenance`."""
 
@@ -29,14 +32,38 @@ HYPERPARAMETERS = {"model": "hyper_parameters", "data": "datamodule_hyper_parame
 
 
 class ChecksummedCheckpointIO(TorchCheckpointIO):
-    """Write checkpoints atomically and with a checksum, and verify it when they are read."""
+    """Write checkpoints atomically and with a checksum, and verify it when they are read.
+
+    A best.ckpt may be saved in every epoch, and to write it would take longer than the epoch. So it is kept in memory
+    until another checkpoint is written, or the run ends.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Path, bytes] = {}
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, and what is kept in memory before it; keep a best.ckpt in memory."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        archive = buffer.getvalue()
-        write_atomically(Path(path), archive + MARK + _digest(archive))
+        self._waiting[Path(path)] = buffer.getvalue()  # in place of an earlier one
+        if Path(path).name != BEST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept in memory, in the order in which it was saved."""
+        while self._waiting:
+            path, archive = next(iter(self._waiting.items()))
+            write_atomically(path, archive + MARK + _digest(archive))
+            del self._waiting[path]
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Delete a checkpoint."""
+        self._waiting.pop(Path(path), None)
+        super().remove_checkpoint(path)
+
+    def teardown(self) -> None:
+        """Write what is kept in memory, as the run ends."""
+        self.flush()
 
     def load_checkpoint(
         self, path: Any, map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
@@ -46,6 +73,7 @@ class ChecksummedCheckpointIO(TorchCheckpointIO):
         Raises:
             BadInputError: If it is damaged, or not a checkpoint of this package.
         """
+        self.flush()
         checkpoint = _read(Path(path))
         if "pytorch-lightning_version" in checkpoint:  # else a spawned process returns its weights to its parent
             _check_format(Path(path), checkpoint)

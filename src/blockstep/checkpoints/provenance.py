@@ -29,6 +29,9 @@ class Provenance(Callback):
         self._data = ""
         self._data_of_checkpoint: str | None = None
         self._git = git_revision()
+        # Read once: to look a version up takes longer than an epoch.
+        packages = {name: version(name) for name in ("lightning", "numpy", "torch")}
+        self._versions = {"python": platform.python_version(), KEY: __version__, **packages}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Read the hash of the data that the checkpoint was trained on."""
@@ -46,10 +49,9 @@ class Provenance(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what is known of the run, and leave out hyperparameters that are not data."""
-        packages = {name: version(name) for name in ("lightning", "numpy", "torch")}
         checkpoint[KEY] = {
             "format": FORMAT,
-            "versions": {"python": platform.python_version(), KEY: __version__, **packages},
+            "versions": self._versions,
             "git": self._git,
             "config": self._config,
             "data_sha256": self._data,

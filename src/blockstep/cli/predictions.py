@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError
 
 
-class PredictionWriter(BasePredictionWriter):
+class PredictionWriter(Callback):
     """Write a row for each event: its inputs and its predictions, with nine digits, which a float32 needs.
 
     Args:
@@ -30,7 +29,6 @@ class PredictionWriter(BasePredictionWriter):
     """
 
     def __init__(self, path: Path, columns: Sequence[str] = ()) -> None:
-        super().__init__(write_interval="batch")
         target = Path(os.path.realpath(path))
         if not target.parent.is_dir() or (target.exists() and not target.is_file()):
             raise BadInputError(f"output must be a file in a folder that exists. Got {str(path)!r} instead.")
@@ -40,15 +38,14 @@ class PredictionWriter(BasePredictionWriter):
         self._inputs: list[Tensor] = []
         self._predictions: list[Tensor] = []
 
-    def write_on_batch_end(
+    def on_predict_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        prediction: Any,
-        batch_indices: Sequence[int] | None,
+        outputs: Any,
         batch: Any,
         batch_idx: int,
-        dataloader_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keep the batch's rows.
 
@@ -59,13 +56,13 @@ class PredictionWriter(BasePredictionWriter):
         if not isinstance(inputs, Tensor):
             # A dictionary, for example, has no order of columns: only the predictions are written.
             inputs = torch.empty(extract_batch_size(batch), 0)
-        if not (isinstance(prediction, Tensor) and prediction.dim() and len(prediction) == len(inputs)):
+        if not (isinstance(outputs, Tensor) and outputs.dim() and len(outputs) == len(inputs)):
             raise BadInputError(
                 "predict_step must return a tensor with a row for each event of the batch, to be written as a table. "
-                f"Got {type(prediction).__name__} instead."
+                f"Got {type(outputs).__name__} instead."
             )
         self._inputs.append(inputs.reshape(len(inputs), -1).cpu())
-        self._predictions.append(prediction.reshape(len(inputs), -1).cpu())
+        self._predictions.append(outputs.reshape(len(inputs), -1).cpu())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""

@@ -26,12 +26,15 @@ from blockstep.compiled.program_text import ProgramText
 from blockstep.compiled.recording import record_step
 
 
-def unsupported(module: nn.Module, optimizer: Optimizer) -> str | None:
-    """Return why this module or optimizer cannot be compiled; None if no reason is known before recording a step."""
+def unsupported(module: nn.Module, optimizer: Optimizer | None = None) -> str | None:
+    """Return why this module cannot be compiled, or trained with this optimizer.
+
+    Returns:
+        None if no reason is known before recording a step.
+    """
     parameters = list(module.parameters())
-    return next(
-        chain(_optimizer_reasons(optimizer, parameters), _parameter_reasons(parameters), _module_reasons(module)), None
-    )
+    training = _optimizer_reasons(optimizer, parameters) if optimizer else ()
+    return next(chain(training, _parameter_reasons(parameters), _module_reasons(module)), None)
 
 
 def _optimizer_reasons(optimizer: Optimizer, parameters: list[nn.Parameter]) -> Iterator[str]:
@@ -158,7 +161,7 @@ class CompiledBlock:
             if start < stop:
                 part = [tensor[start:stop] for tensor in data]
                 program = self._programs.get(step) or self.prepare([tensor[:step] for tensor in part])
-                yield program, (stop - start) // step, _addresses(part)
+                yield program, (stop - start) // step, addresses(part)
 
     def prepare(self, batch: Sequence[Tensor]) -> _Program:
         """Return the program for batches of this size. The first call compiles it or loads it from disk.
@@ -188,7 +191,7 @@ class CompiledBlock:
         carried = [t for p, own in zip(self._parameters.values(), states, strict=True) for t in (p, *own)]
         program.run(
             ctypes.c_int64(count),
-            _addresses(carried),
+            addresses(carried),
             data,
             ctypes.c_void_p(numbers.ctypes.data),
             ctypes.c_void_p(losses.data_ptr()),
@@ -234,7 +237,12 @@ class CompiledBlock:
         return tuple(bool(group.get(name)) for name in ("momentum", "weight_decay", "nesterov", "maximize", "amsgrad"))
 
 
-def _addresses(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+def addresses(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+    """Return the addresses of tensors, as a C++ program takes them.
+
+    Raises:
+        UnsupportedError: Unless all are contiguous, float32 and on the CPU.
+    """
     for tensor in tensors:
         if tensor.dtype != torch.float32 or not tensor.is_cpu or not tensor.is_contiguous():
             raise UnsupportedError(f"a tensor is {tensor.dtype} on {tensor.device}, not contiguous float32 on the CPU")

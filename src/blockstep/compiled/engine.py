@@ -3,17 +3,19 @@
 from functools import cache
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
 from blockstep.blocks.loader import Block, BlockLoader
-from blockstep.blocks.training import BlockTraining, take_steps
+from blockstep.blocks.training import BlockTraining, forward_rows, take_steps
 from blockstep.compiled.block import CompiledBlock
+from blockstep.compiled.forward import CompiledForward
 from blockstep.compiled.operations import UnsupportedError
 
 
 class CompiledEngine(Callback):
-    """Take a block's steps as one compiled program.
+    """Take a block's steps as one compiled program, and evaluate by another.
 
     What cannot be compiled is trained in eager PyTorch, and the reason is printed. As a callback, the engine compiles
     the program before the first epoch, so that an epoch's time does not include the compiler's:
@@ -26,6 +28,8 @@ class CompiledEngine(Callback):
 
     def __init__(self) -> None:
         self._block: CompiledBlock | None = None
+        self._forward: CompiledForward | None = None
+        self._forward_refused = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compile the program or load it from disk; if that is not possible, print the reason.
@@ -54,6 +58,23 @@ class CompiledEngine(Callback):
         # Only `optimizer.step` sets this. Without it, schedulers warn that they were stepped before the optimizer.
         optimizer._opt_called = True  # type: ignore[attr-defined]  # noqa: SLF001
         return losses
+
+    def forward_rows(self, module: BlockTraining, x: Tensor) -> Tensor:
+        """Return `module(x)` in an evaluation. What cannot be compiled is eager, and the reason is printed."""
+        if self._forward_refused or module.training:
+            return forward_rows(module, x)
+        try:
+            self._forward = self._forward or CompiledForward(module, x, _say)
+            return self._forward(x)
+        except UnsupportedError as reason:
+            _say(f"engine: evaluation is eager, not compiled: {reason}")
+            self._forward_refused = True
+            return forward_rows(module, x)
+
+
+@rank_zero_only
+def _say(message: str) -> None:
+    print(message)  # `module.print` needs a trainer, which a module that is used by itself has not
 
 
 def _build(trainer: Trainer, module: BlockTraining) -> CompiledBlock:

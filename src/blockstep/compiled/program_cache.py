@@ -61,7 +61,7 @@ def load(text: str, say: Callable[[str], None] = print) -> ctypes.CDLL:
         program = next(_valid_entries(folder, key), None)
         if program is None:
             say(
-                f"compiling the training step: it takes seconds, once, and is kept in {folder} "
+                f"compiling a program: it takes seconds, once, and is kept in {folder} "
                 "(to clear it, delete that folder; to keep it elsewhere, set BLOCKSTEP_CACHE)"
             )
             program = _build(text, compiler, folder, key)

@@ -72,7 +72,8 @@ class ProgramText:
         for node in recording.nodes:
             if node in self._names:
                 self._write_array(node)
-        self._write_loop((), [("L[s]", (), recording.loss)])
+        output = recording.output
+        self._write_loop(output.shape, [("y", _contiguous_strides(output.shape), output)])
         for group in recording.carried:
             shape = group[0][1].shape
             self._write_loop(shape, [(name, _contiguous_strides(shape), value) for name, value in group])
@@ -85,7 +86,7 @@ class ProgramText:
         for node in recording.nodes:
             for ref in refs((node.args, node.keywords)):
                 users[ref.node].append((node, ref))
-        for _, ref in [(None, recording.loss), *(pair for group in recording.carried for pair in group)]:
+        for _, ref in [(None, recording.output), *(pair for group in recording.carried for pair in group)]:
             users[ref.node].append((None, ref))
         reads_parameters: dict[Node, bool] = {}
         for i, node in enumerate(recording.nodes):
@@ -260,7 +261,7 @@ class ProgramText:
         known: dict[Any, str] = {}
         targets, values = [], []
         for name, strides, ref in stores:
-            targets.append(f"{name}[{_linear_index(0, strides, index)}]" if name != "L[s]" else name)
+            targets.append(f"{name}[{_linear_index(0, strides, index)}]")
             if self._names.get(ref.node) == name:
                 values.append(self._expression(ref.node, index, lines, known))
             else:
@@ -292,19 +293,19 @@ class ProgramText:
         """Return the whole source.
 
         Its function gets the number of steps and pointers: P to each parameter and its optimizer state, X to the data,
-        H to the update's inputs for each step, L to the losses, S to the scratch memory.
+        H to the update's inputs for each step, Y to the losses or results, S to the scratch memory.
         """
-        carried = [name for group in recording.carried for name, _ in group]
         return "\n".join(
             [
                 Path(__file__).with_name("matmul.h").read_text(),
                 'extern "C" void run_block(int64_t steps, float *const *P, const float *const *X, const float *H,',
-                "                          float *L, float *S) {",
-                *(f"float *const {name} = P[{i}];" for i, name in enumerate(carried)),
+                "                          float *Y, float *S) {",
+                *(f"float *const {name} = P[{i}];" for i, name in enumerate(recording.parameters)),
                 *(f"float *const {self._names[node]} = S + {place};" for node, place in places.items()),
                 "for (int64_t s = 0; s < steps; ++s) {",
                 *(f"const float *const x{i} = X[{i}] + s * {prod(shape)};" for i, shape in enumerate(batch_shapes)),
                 *(f"const float h{i} = H[s * {num_numbers} + {i}];" for i in range(num_numbers)),
+                f"float *const y = Y + s * {prod(recording.output.shape)};",
                 *self._lines,
                 "}",
                 "}",

@@ -191,14 +191,16 @@ class Recording:
 
     Attributes:
         nodes: The operations, in the order in which eager PyTorch ran them.
-        carried: What a step passes on to the next: for each parameter, the program's names of the parameter and of its
-            optimizer state, each with its new value.
-        loss: The loss before the update.
+        parameters: The program's names of the parameters, in training each followed by its optimizer state.
+        carried: What a step passes on to the next: for each parameter, these names, each with its new value. Empty for
+            a forward pass.
+        output: The loss before the update, or the result of a forward pass.
     """
 
     nodes: list[Node]
+    parameters: list[str]
     carried: list[list[tuple[str, Ref]]]
-    loss: Ref
+    output: Ref
 
 
 Update = Callable[[Tensor, Tensor, Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]]
@@ -254,4 +256,30 @@ def record_step(  # noqa: C901 - the parts of a step, in order
                 raise UnsupportedError("a parameter does not take part in the loss")
             new = update(leaf.detach(), gradient, own_states, numbers)
             carried.append([(name, recorder.ref(value)) for name, value in zip(group, new, strict=True)])
-    return Recording(recorder.nodes, carried, recorder.ref(loss))
+    return Recording(recorder.nodes, [name for group in groups for name in group], carried, recorder.ref(loss))
+
+
+def record_forward(
+    forward: Callable[[dict[str, Tensor], Tensor], Tensor], parameters: Mapping[str, Tensor], x: Tensor
+) -> Recording:
+    """Record a forward pass.
+
+    Args:
+        forward: A pure function of all parameters by name and of the rows, with a result for each row.
+        parameters: The parameters.
+        x: A tensor with the shape and type of the rows. Its values are not used.
+
+    Raises:
+        UnsupportedError: If there is no rule for something in the forward pass.
+    """
+    recorder = Recorder()
+    leaves = {name: torch.zeros(p.shape) for name, p in parameters.items()}
+    names = [f"p{i}" for i in range(len(leaves))]
+    x = torch.zeros(x.shape, dtype=x.dtype)
+    for tensor, name in zip([x, *leaves.values()], ["x0", *names], strict=True):
+        recorder.input(tensor, name)
+    with recorder:
+        result = forward(leaves, x)
+    if not hasattr(result, "shape") or tuple(result.shape[:1]) != tuple(x.shape[:1]):
+        raise UnsupportedError("the forward pass does not return a tensor with a row for each row of the batch")
+    return Recording(recorder.nodes, names, [], recorder.ref(result))

@@ -1,5 +1,6 @@
 """The printed line and the time of each epoch: without it, the time of the training alone would be unknown."""
 
+import sys
 import time
 from typing import Any
 
@@ -7,6 +8,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from blockstep.base.errors import at_least
+
+LINES_PER_SECOND = 20
+"""The most lines that are printed on a terminal, where nobody could read more."""
 
 
 class Stopwatch:
@@ -35,8 +39,8 @@ class EpochReport(Callback):
     printed loss is the last batch's, before its update; the epoch's mean is train/loss.
 
     Args:
-        print_every_n_epochs: Epochs from one printed line to the next. By default each epoch is printed; the last one
-            always is.
+        print_every_n_epochs: Epochs from one printed line to the next. By default each epoch is printed, on a terminal
+            at most twenty a second; the last one always is.
 
     Raises:
         ValueError: If a number of epochs is smaller than 1.
@@ -48,6 +52,8 @@ class EpochReport(Callback):
         self._stopwatch = Stopwatch()
         self._last_loss: Tensor | None = None
         self._line: str | None = None  # not printed yet
+        self._printed_at = 0.0
+        self._has_skipped = False
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's time."""
@@ -89,7 +95,7 @@ class EpochReport(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(logged, trainer.global_step - 1)
         self._line = f"epoch = {epoch}, time = {seconds: .3f} sec" + ("" if loss is None else f", loss = {loss}")
-        if (epoch + 1) % self.print_every_n_epochs == 0:
+        if (epoch + 1) % self.print_every_n_epochs == 0 and self._can_be_read(pl_module):
             self._print(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -100,3 +106,14 @@ class EpochReport(Callback):
         if self._line is not None:
             pl_module.print(self._line)
         self._line = None
+
+    def _can_be_read(self, pl_module: LightningModule) -> bool:
+        """Whether a line can be printed now: on a terminal, there are at most `LINES_PER_SECOND`."""
+        now = time.monotonic()
+        if sys.stdout.isatty() and now - self._printed_at < 1 / LINES_PER_SECOND:
+            if not self._has_skipped:
+                pl_module.print(f"(a terminal shows at most {LINES_PER_SECOND} epochs a second; metrics.csv has all)")
+            self._has_skipped = True
+            return False
+        self._printed_at = now
+        return True

@@ -11,7 +11,7 @@ from example.data import Points
 from example.model import Classifier
 
 from blockstep.base.errors import BadInputError
-from blockstep.checkpoints.checkpoint_file import FORMAT, KEY, MARK, ChecksummedCheckpointIO, read_checkpoint
+from blockstep.checkpoints.checkpoint_file import BEST, FORMAT, KEY, MARK, ChecksummedCheckpointIO, read_checkpoint
 
 LAST = Path("runs/run/version_0/checkpoints/last.ckpt")
 QUICK = ("--data.num_validation=50", "--data.batch_size=550")
@@ -221,3 +221,28 @@ def test_a_checkpoint_of_a_newer_version_is_refused_and_the_version_named(checkp
     ChecksummedCheckpointIO().save_checkpoint(content, "newer.ckpt")
     assert example("test", "--ckpt_path=newer.ckpt") == 2
     assert "blockstep 99.0, which is newer" in capsys.readouterr().err
+
+
+def test_the_best_checkpoint_is_written_before_the_next_other_one(tmp_path):
+    io = ChecksummedCheckpointIO()
+    for step in (1, 2):
+        io.save_checkpoint({"step": step}, tmp_path / BEST)
+    assert not (tmp_path / BEST).exists()
+    io.save_checkpoint({"step": 3}, tmp_path / "last.ckpt")
+    assert torch.load(tmp_path / BEST, weights_only=True) == {"step": 2}
+    assert (tmp_path / BEST).stat().st_mtime_ns <= (tmp_path / "last.ckpt").stat().st_mtime_ns
+
+
+def test_the_best_checkpoint_is_written_as_the_run_ends(tmp_path):
+    io = ChecksummedCheckpointIO()
+    io.save_checkpoint({"step": 1}, tmp_path / BEST)
+    io.teardown()
+    assert torch.load(tmp_path / BEST, weights_only=True) == {"step": 1}
+
+
+def test_a_deleted_best_checkpoint_is_not_written(tmp_path):
+    io = ChecksummedCheckpointIO()
+    io.save_checkpoint({"step": 1}, tmp_path / BEST)
+    io.remove_checkpoint(tmp_path / BEST)
+    io.teardown()
+    assert not (tmp_path / BEST).exists()

@@ -1,11 +1,15 @@
+import os
 import re
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from small_net import Data, Net
+from systems import needs_terminal
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -50,6 +54,26 @@ def test_the_printed_loss_is_the_last_batchs_and_is_logged_too(tmp_path, capsys)
 def test_lines_can_be_fewer_and_the_last_is_always_printed(tmp_path, capsys):
     fit(EpochReport(print_every_n_epochs=2), tmp_path, max_epochs=5)
     assert [epoch for epoch, _ in printed(capsys)] == ["1", "3", "4"]
+
+
+@needs_terminal
+def test_a_terminal_shows_at_most_twenty_epochs_a_second_and_the_last(tmp_path):
+    import pty
+
+    shown = bytearray()
+
+    def keep(descriptor):
+        shown.extend(data := os.read(descriptor, 10_000))
+        return data
+
+    words = ["fit", "--trainer.max_epochs=200", "--trainer.enable_progress_bar=false", "--data.batch_size=1100"]
+    began = time.monotonic()
+    assert pty.spawn([sys.executable, "-m", "example", *words], keep) == 0
+    lines = re.findall(r"^epoch = (\d+)", shown.decode(), re.MULTILINE)
+    assert 2 <= len(lines) <= min(20 * (time.monotonic() - began) + 2, 199)
+    assert lines[-1] == "199"
+    assert shown.count(b"at most 20 epochs a second; metrics.csv has all") == 1
+    assert len(read_rows(Path("runs/run/version_0/metrics.csv"))) >= 200
 
 
 @pytest.mark.parametrize("settings", [{}, {"val_check_interval": 3}], ids=str)
