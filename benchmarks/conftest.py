@@ -20,7 +20,7 @@ OTHER_PYTHON = os.environ.get("PEERS_PYTHON", sys.executable)
 
 def command(peer: str, *words: object) -> list[str]:
     """Return the command line of a peer."""
-    python = OTHER_PYTHON if peer in ("jax_scan", "sklearn_mlp") else sys.executable
+    python = OTHER_PYTHON if peer in ("jax_scan", "whole_job_jax", "sklearn_mlp") else sys.executable
     return [python, str(PEERS / f"{peer}.py"), *map(str, words)]
 
 

@@ -43,9 +43,14 @@ def ratios(results: dict, kind: str) -> dict[str, dict[int, list[float]]]:
 def cell(values: list[float]) -> str:
     """Return the median as text, with the quartiles if there are at least three rounds."""
     if len(values) < 3:
-        return f"{median(values):.2g}"
-    low, middle, high = quantiles(values, n=4, method="inclusive")
-    return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
+        return rounded(median(values), 2)
+    low, middle, high = (rounded(value, 3) for value in quantiles(values, n=4, method="inclusive"))
+    return f"{middle} [{low}, {high}]"
+
+
+def rounded(value: float, digits: int) -> str:
+    """Return so many digits of a number as text, in thousands rather than with an exponent."""
+    return f"{float(f'{value:.{digits}g}'):,g}"
 
 
 def table_text(results: dict, kind: str) -> str:

@@ -5,6 +5,7 @@ python bare_loop.py FILE BATCH_SIZE [EPOCHS] [OPTIMIZER]
 
 import sys
 import time
+from collections.abc import Callable
 
 import torch
 from protocol import events, serve
@@ -30,14 +31,25 @@ loss_of = nn.BCELoss()
 optimizer = OPTIMIZERS[sys.argv[-1] if sys.argv[-1] in OPTIMIZERS else "sgd"](network.parameters())
 
 
-def epoch() -> float:
-    start = time.perf_counter()
+def batch_loss(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    return loss_of(network(x), t)
+
+
+def train(batch_loss: Callable = batch_loss, step: Callable = optimizer.step) -> torch.Tensor:
+    """Train for an epoch and return the last batch's loss."""
     for first in range(0, len(x), batch_size):
-        loss = loss_of(network(x[first : first + batch_size]), t[first : first + batch_size])
+        loss = batch_loss(x[first : first + batch_size], t[first : first + batch_size])
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        step()
+    return loss
+
+
+def epoch() -> float:
+    start = time.perf_counter()
+    train()
     return time.perf_counter() - start
 
 
-serve(lambda count: [epoch() for _ in range(count)])
+if __name__ == "__main__":
+    serve(lambda count: [epoch() for _ in range(count)])

@@ -30,11 +30,15 @@ def start() -> list[tuple[jax.Array, jax.Array]]:
     return layers
 
 
-def loss(layers, x, t):
+def to_logits(layers, x):
     *hidden, (weight, bias) = layers
     for w, b in hidden:
         x = jax.nn.relu(x @ w + b)
-    y = jax.nn.sigmoid(x @ weight + bias)
+    return x @ weight + bias
+
+
+def loss(layers, x, t):
+    y = jax.nn.sigmoid(to_logits(layers, x))
     return -jnp.mean(t * jnp.maximum(jnp.log(y), -100) + (1 - t) * jnp.maximum(jnp.log(1 - y), -100))
 
 
@@ -49,7 +53,6 @@ def run_epoch(layers, x, t):
 
 
 layers = start()
-jax.block_until_ready(run_epoch(layers, x, t))
 
 
 def epoch() -> float:
@@ -60,4 +63,6 @@ def epoch() -> float:
     return time.perf_counter() - start
 
 
-serve(lambda count: [epoch() for _ in range(count)])
+if __name__ == "__main__":
+    jax.block_until_ready(run_epoch(layers, x, t))
+    serve(lambda count: [epoch() for _ in range(count)])

@@ -67,4 +67,5 @@ def epochs(count: int) -> list[float]:
     return clock.seconds[1:]  # without the first epoch, which includes the set-up
 
 
-serve(epochs)
+if __name__ == "__main__":
+    serve(epochs)

@@ -1,0 +1,34 @@
+"""The whole job in JAX and numpy: an epoch and a validation's forward pass are one compiled program each.
+
+python whole_job_jax.py FILE BATCH_SIZE EPOCHS WEIGHTS    (writes metrics.csv to the current folder)
+
+WEIGHTS is a file of initial weights, as written by `whole_job_by_hand.py ... save`.
+"""
+
+import sys
+
+import jax
+import jax_scan
+import numpy as np
+import validation
+from jax import numpy as jnp
+
+x, t = jnp.asarray(jax_scan.x), jnp.asarray(jax_scan.t)
+batches = jnp.asarray(validation.x.reshape(-1, validation.BATCH_SIZE, 2))
+with np.load(sys.argv[4]) as file:
+    weights = [jnp.asarray(file[name]) for name in file.files]
+layers = [(weight.T, bias) for weight, bias in zip(weights[::2], weights[1::2], strict=True)]
+
+
+@jax.jit
+def forward(layers, batches):
+    return jax.lax.map(lambda x: jax_scan.to_logits(layers, x), batches)
+
+
+def train() -> float:
+    global layers
+    layers, losses = jax_scan.run_epoch(layers, x, t)
+    return float(losses[-1])
+
+
+validation.run(train, lambda: np.asarray(forward(layers, batches)).ravel())
