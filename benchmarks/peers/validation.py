@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-BATCH_SIZE = 1000  # as batchlab's; the activations of all events together would not fit into the processor's cache
 COLUMNS = ("epoch", "train/last_batch_loss", "val/loss", "val/regret", "val/auroc", "val/average_precision")
 
 with np.load(sys.argv[1]) as file:

@@ -14,15 +14,15 @@ import validation
 from jax import numpy as jnp
 
 x, t = jnp.asarray(jax_scan.x), jnp.asarray(jax_scan.t)
-batches = jnp.asarray(validation.x.reshape(-1, validation.BATCH_SIZE, 2))
+points = jnp.asarray(validation.x)
 with np.load(sys.argv[4]) as file:
     weights = [jnp.asarray(file[name]) for name in file.files]
 layers = [(weight.T, bias) for weight, bias in zip(weights[::2], weights[1::2], strict=True)]
 
 
 @jax.jit
-def forward(layers, batches):
-    return jax.lax.map(lambda x: jax_scan.to_logits(layers, x), batches)
+def forward(layers, points):
+    return jax_scan.to_logits(layers, points)
 
 
 def train() -> float:
@@ -31,4 +31,4 @@ def train() -> float:
     return float(losses[-1])
 
 
-validation.run(train, lambda: np.asarray(forward(layers, batches)).ravel())
+validation.run(train, lambda: np.asarray(forward(layers, points)).ravel())

@@ -116,10 +116,13 @@ class BlockTraining(LightningModule):
         """
         if self._loss_rows:
             mean = float(self._loss_sum) / self._loss_rows
-            self.log("train/loss", mean, sync_dist=self.trainer.world_size > 1)
+            if self._in_blocks():
+                self.log_scores({"train/loss": torch.tensor(mean)})
+            else:
+                self.log("train/loss", mean, sync_dist=self.trainer.world_size > 1)
 
     def log_scores(self, scores: Mapping[str, Tensor]) -> None:
-        """Log the values of a whole evaluation, equal on all devices, at its end.
+        """Log values of a whole epoch or evaluation, equal on all devices, at its end.
 
         While training this goes straight to the loggers and to `trainer.callback_metrics`: `self.log_dict` takes a
         third of a millisecond for each value, longer than a compiled step.

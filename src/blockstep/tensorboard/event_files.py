@@ -85,7 +85,9 @@ class RunEvents(TimedLogger, TensorBoardLogger):
         # A new run purges too, since TensorBoard ignores the first purge of a run.
         purge = 0 if resume_events is None else resume_events + 1
         runs, name, version = folder.parent.parent, folder.parent.name, folder.name
-        super().__init__(runs, name, version, resume_events is None, default_hp_metric=False, purge_step=purge)
+        # With torch's queue of ten, adding a point waits for the thread that writes it.
+        options: dict[str, Any] = {"purge_step": purge, "max_queue": 10_000}
+        super().__init__(runs, name, version, resume_events is None, default_hp_metric=False, **options)
         self.seen = seen
         self.charts = charts
         self.seed = seed

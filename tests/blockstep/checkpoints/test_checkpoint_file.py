@@ -246,3 +246,14 @@ def test_a_deleted_best_checkpoint_is_not_written(tmp_path):
     io.remove_checkpoint(tmp_path / BEST)
     io.teardown()
     assert not (tmp_path / BEST).exists()
+
+
+def test_a_waiting_best_checkpoint_is_not_changed_by_what_is_trained_meanwhile(tmp_path):
+    io, weights, state = ChecksummedCheckpointIO(), torch.zeros(2), {"lrs": [0.1]}
+    io.save_checkpoint({"weights": weights, "schedule": state}, tmp_path / BEST)
+    weights += 1
+    state["lrs"][0] = 0.2
+    io.teardown()
+    saved = torch.load(tmp_path / BEST, weights_only=True)
+    assert saved["weights"].tolist() == [0, 0]
+    assert saved["schedule"] == {"lrs": [0.1]}
