@@ -7,9 +7,10 @@ have left there.
 """
 
 import ctypes
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ from blockstep.compiled.optimizer_rules import RULES
 from blockstep.compiled.program_cache import load
 from blockstep.compiled.program_text import ProgramText
 from blockstep.compiled.recording import record_step
+
+Addresses = ctypes.Array[ctypes.c_void_p]
+
+MOST_STEPS = 2**53
+"""Beyond, a float does not count."""
 
 
 def unsupported(module: nn.Module, optimizer: Optimizer | None = None) -> str | None:
@@ -89,6 +95,8 @@ class _Program:
 
     run: Any
     scratch: Tensor
+    rows: list[tuple[int, ...]]
+    """The shape of a row of each tensor of the batch."""
 
 
 class CompiledBlock:
@@ -128,6 +136,7 @@ class CompiledBlock:
         self._loss = _Loss(module, batch_loss)
         self._parameters = dict(module.named_parameters())
         self._rule = RULES[type(optimizer)](optimizer.param_groups[0])
+        self._shapes = [tuple(p.shape) for p in self._parameters.values() for _ in range(1 + len(self._rule.states))]
         self._flags = self._current_flags()
         self._batch_size = len(batch[0])
         self._programs: dict[int, _Program] = {}
@@ -150,10 +159,14 @@ class CompiledBlock:
             raise UnsupportedError("the optimizer's settings have changed in kind: a term is now zero, or no longer")
         data = tuple(tensor.contiguous() for tensor in data)
         parts = list(self._parts(data))  # a list, so that an UnsupportedError is raised before the first step
-        losses = [self._take_steps(*part) for part in parts]
+        carried, done = self._carried()
+        losses = []
+        for program, count, where in parts:
+            losses.append(self._take_steps(program, count, where, carried, done))
+            done += count
         return losses[0] if len(losses) == 1 else torch.cat([torch.empty(0), *losses])
 
-    def _parts(self, data: Sequence[Tensor]) -> Iterator[tuple[_Program, int, ctypes.Array[ctypes.c_void_p]]]:
+    def _parts(self, data: Sequence[Tensor]) -> Iterator[tuple[_Program, int, Addresses]]:
         """Yield program, number of steps and data addresses: of the full batches, and of a shorter last batch."""
         size, rows = self._batch_size, len(data[0])
         cut = rows - rows % size
@@ -161,7 +174,7 @@ class CompiledBlock:
             if start < stop:
                 part = [tensor[start:stop] for tensor in data]
                 program = self._programs.get(step) or self.prepare([tensor[:step] for tensor in part])
-                yield program, (stop - start) // step, addresses(part)
+                yield program, (stop - start) // step, addresses(part, [(len(part[0]), *row) for row in program.rows])
 
     def prepare(self, batch: Sequence[Tensor]) -> _Program:
         """Return the program for batches of this size. The first call compiles it or loads it from disk.
@@ -182,16 +195,14 @@ class CompiledBlock:
             text = ProgramText(recording, width, [tuple(part.shape) for part in batch])
             run = load(text.text, self._say).run_block
             run.restype = None
-            self._programs[size] = _Program(run, torch.empty(text.scratch))
+            self._programs[size] = _Program(run, torch.empty(text.scratch), [tuple(part.shape[1:]) for part in batch])
         return self._programs[size]
 
-    def _take_steps(self, program: _Program, count: int, data: ctypes.Array[ctypes.c_void_p]) -> Tensor:
-        states, done = self._states()
+    def _take_steps(self, program: _Program, count: int, data: Addresses, carried: list[Tensor], done: int) -> Tensor:
         numbers, losses = self._numbers(count, done), torch.empty(count)
-        carried = [t for p, own in zip(self._parameters.values(), states, strict=True) for t in (p, *own)]
         program.run(
             ctypes.c_int64(count),
-            addresses(carried),
+            addresses(carried, self._shapes),
             data,
             ctypes.c_void_p(numbers.ctypes.data),
             ctypes.c_void_p(losses.data_ptr()),
@@ -203,25 +214,48 @@ class CompiledBlock:
                 self._optimizer.state[p]["step"] += count
         return losses
 
-    def _states(self) -> tuple[list[list[Tensor]], int]:
-        """Return the optimizer's state tensors of each parameter, and the number of steps before this block.
+    def _carried(self) -> tuple[list[Tensor], int]:
+        """Return what the program changes, each parameter and its state, and the number of steps before this block.
 
-        State that does not exist yet is created as torch creates it. SGD does not count its steps. Its rule treats only
-        the first one differently, so any number of steps counts as 1.
+        State that does not exist yet is created as torch creates it.
+
+        Raises:
+            UnsupportedError: If it is not what the program was compiled for: it may come from a checkpoint.
         """
+        taken = {self._steps_of(p) for p in self._parameters.values()}
+        if len(taken) != 1:
+            raise UnsupportedError("the optimizer has taken more steps with one parameter than with another")
+        carried = [tensor for p in self._parameters.values() for tensor in (p, *self._states_of(p))]
+        addresses(carried, self._shapes)
+        ranges = sorted((t.data_ptr(), t.data_ptr() + t.nbytes) for t in carried if t.nbytes)
+        if any(end > start for (_, end), (start, _) in pairwise(ranges)):
+            raise UnsupportedError("two of the parameters and the optimizer's states share their memory")
+        return carried, taken.pop()
+
+    def _states_of(self, p: nn.Parameter) -> list[Tensor]:
         if not self._rule.states:
-            return [[] for _ in self._parameters], 0
-        states, done = [], 0
-        for p in self._parameters.values():
-            state = self._optimizer.state[p]
-            done = int(state["step"]) if "step" in state else int(state.get("momentum_buffer") is not None)
-            for name in self._rule.states:
-                if state.get(name) is None:
-                    state[name] = torch.zeros_like(p)
-            states.append([state[name] for name in self._rule.states])
-            if self._rule.counts:
-                state.setdefault("step", torch.tensor(0.0))
-        return states, done
+            return []
+        state = self._optimizer.state[p]
+        for name in self._rule.states:
+            if state.get(name) is None:
+                state[name] = torch.zeros_like(p)
+        if self._rule.counts:
+            state.setdefault("step", torch.tensor(0.0))
+        return [state[name] for name in self._rule.states]
+
+    def _steps_of(self, p: nn.Parameter) -> int:
+        """Return how many steps the optimizer has taken with a parameter.
+
+        SGD does not count its steps. Its rule treats only the first one differently, so any number counts as 1.
+        """
+        state = self._optimizer.state.get(p, {})
+        if not self._rule.counts:
+            return int(any(state.get(name) is not None for name in self._rule.states))
+        step = state.get("step", 0)
+        taken = float(step) if not isinstance(step, Tensor) or step.numel() == 1 else math.nan
+        if not (0 <= taken < MOST_STEPS and taken == int(taken)):
+            raise UnsupportedError(f"the optimizer's step is not a number of steps: {step}")
+        return int(taken)
 
     def _numbers(self, count: int, done: int) -> NDArray[np.float32]:
         """Return the numbers that the update reads, such as the learning rate: a row for each step."""
@@ -237,13 +271,22 @@ class CompiledBlock:
         return tuple(bool(group.get(name)) for name in ("momentum", "weight_decay", "nesterov", "maximize", "amsgrad"))
 
 
-def addresses(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+def addresses(tensors: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> Addresses:
     """Return the addresses of tensors, as a C++ program takes them.
 
+    Args:
+        tensors: The tensors.
+        shapes: The shapes that the program was compiled for.
+
     Raises:
-        UnsupportedError: Unless all are contiguous, float32 and on the CPU.
+        UnsupportedError: Unless all have these shapes, are contiguous, float32 and on the CPU, and own their memory.
     """
-    for tensor in tensors:
+    for tensor, shape in zip(tensors, shapes, strict=True):
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.shape != shape:
+            found = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise UnsupportedError(f"a tensor is {found}, and the program is for the shape {shape}")
         if tensor.dtype != torch.float32 or not tensor.is_cpu or not tensor.is_contiguous():
             raise UnsupportedError(f"a tensor is {tensor.dtype} on {tensor.device}, not contiguous float32 on the CPU")
+        if tensor.untyped_storage().nbytes() < tensor.nbytes + 4 * tensor.storage_offset():
+            raise UnsupportedError("a tensor's memory has been taken from it")
     return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))

@@ -34,7 +34,8 @@ class CompiledForward:
         if reason:
             raise UnsupportedError(reason)
         self._parameters = dict(module.named_parameters())
-        self._width = x.shape[1:]
+        self._shapes = [tuple(p.shape) for p in self._parameters.values()]
+        self._width = tuple(x.shape[1:])
 
         def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
             return functional_call(module, parameters, (x,))  # type: ignore[no-any-return]
@@ -51,10 +52,10 @@ class CompiledForward:
         """Return `module(x)`.
 
         Raises:
-            UnsupportedError: If the rows are not of the shape and type that were compiled.
+            UnsupportedError: If the rows or the parameters are not of the shape and type that were compiled.
         """
         if x.shape[1:] != self._width:
-            raise UnsupportedError(f"a row has the shape {tuple(x.shape[1:])}, and had {tuple(self._width)}")
+            raise UnsupportedError(f"a row has the shape {tuple(x.shape[1:])}, and had {self._width}")
         x = x.contiguous()
         whole = len(x) - len(x) % ROWS
         results = torch.empty(len(x), *self._result)
@@ -70,8 +71,8 @@ class CompiledForward:
     def _compute(self, x: Tensor, results: Tensor) -> None:
         self._run(
             ctypes.c_int64(len(x) // ROWS),
-            addresses(list(self._parameters.values())),
-            addresses([x]),
+            addresses(list(self._parameters.values()), self._shapes),
+            addresses([x], [(len(x), *self._width)]),
             None,
             ctypes.c_void_p(results.data_ptr()),
             ctypes.c_void_p(self._scratch.data_ptr()),

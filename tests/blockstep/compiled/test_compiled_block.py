@@ -468,3 +468,96 @@ def test_a_refused_model_is_left_as_it_was() -> None:
 )
 def test_numbers_are_written_as_cpp_reads_them(value: float, text: str) -> None:
     assert literal(value) == text
+
+
+def trained(make: Callable[[nn.Sequential], Optimizer]) -> tuple[nn.Sequential, Optimizer, CompiledBlock]:
+    model = small()
+    optimizer = make(model)
+    x, t = events(20)
+    block = CompiledBlock(model, optimizer, lambda *batch: bce_of_logits(model, *batch), (x[:10], t[:10]))
+    block.run(x, t)
+    return model, optimizer, block
+
+
+def momentum(model: nn.Sequential) -> SGD:
+    return SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+
+def adam(model: nn.Sequential) -> Adam:
+    return Adam(model.parameters())
+
+
+# What a checkpoint could put in place of a state of the first layer's weight, whose shape is (10, 2).
+BUFFERS: dict[str, Callable[[nn.Sequential], Any]] = {
+    "one number": lambda model: torch.zeros(1),
+    "another shape of the same size": lambda model: torch.zeros(20),
+    "the transposed shape": lambda model: torch.zeros(2, 10),
+    "another type": lambda model: torch.zeros(10, 2, dtype=torch.float64),
+    "one number seen twenty times": lambda model: torch.zeros(1).expand(10, 2),
+    "columns in place of rows": lambda model: torch.zeros(2, 10).t(),
+    "a sparse tensor": lambda model: torch.zeros(10, 2).to_sparse(),
+    "no tensor": lambda model: 0.0,
+    "the parameter itself": lambda model: model[0].weight.data,
+    "memory that was freed": lambda model: emptied(torch.zeros(10, 2)),
+}
+
+
+def emptied(tensor: Tensor) -> Tensor:
+    tensor.untyped_storage().resize_(0)
+    return tensor
+
+
+@pytest.mark.parametrize("make", [momentum, adam])
+@pytest.mark.parametrize("buffer", BUFFERS.values(), ids=BUFFERS)
+def test_a_state_that_is_not_the_parameters_is_refused_before_the_first_step(
+    make: Callable[[nn.Sequential], Optimizer], buffer: Callable[[nn.Sequential], Any]
+) -> None:
+    model, optimizer, block = trained(make)
+    state = optimizer.state[model[0].weight]
+    state[next(name for name in state if name != "step")] = buffer(model)
+    before = [p.clone() for p in model.parameters()]
+    with pytest.raises(UnsupportedError):
+        block.run(*events(20))
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_two_states_that_overlap_are_refused() -> None:
+    model, optimizer, block = trained(adam)
+    both = torch.zeros(30)
+    state = optimizer.state[model[0].weight]
+    state["exp_avg"], state["exp_avg_sq"] = both[:20].view(10, 2), both[10:].view(10, 2)
+    with pytest.raises(UnsupportedError, match="share their memory"):
+        block.run(*events(20))
+
+
+@pytest.mark.parametrize("step", [float("nan"), float("inf"), -1.0, 0.5, 1e30, torch.zeros(2)], ids=str)
+def test_a_step_that_is_no_count_is_refused(step: Any) -> None:
+    model, optimizer, block = trained(adam)
+    for p in model.parameters():
+        optimizer.state[p]["step"] = step
+    with pytest.raises(UnsupportedError, match="not a number of steps"):
+        block.run(*events(20))
+
+
+@pytest.mark.parametrize(("make", "name"), [(momentum, "momentum_buffer"), (adam, "step")])
+def test_a_parameter_that_has_taken_fewer_steps_than_another_is_refused(
+    make: Callable[[nn.Sequential], Optimizer], name: str
+) -> None:
+    model, optimizer, block = trained(make)
+    del optimizer.state[model[0].weight][name]
+    with pytest.raises(UnsupportedError, match="more steps"):
+        block.run(*events(20))
+
+
+def test_a_parameter_that_has_changed_its_shape_is_refused() -> None:
+    model, _, block = trained(momentum)
+    model[0].weight.data = torch.zeros(1)
+    with pytest.raises(UnsupportedError, match="the shape"):
+        block.run(*events(20))
+
+
+@pytest.mark.parametrize("data", [(torch.zeros(20, 1), torch.zeros(20, 1)), (torch.zeros(20, 2), torch.zeros(15, 1))])
+def test_rows_of_another_shape_than_those_compiled_are_refused(data: tuple[Tensor, Tensor]) -> None:
+    _, _, block = trained(momentum)
+    with pytest.raises(UnsupportedError, match="the shape"):
+        block.run(*data)

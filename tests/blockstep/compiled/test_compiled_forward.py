@@ -89,3 +89,11 @@ def test_nan_weights_give_nan():
     with torch.no_grad():
         net.network[0].weight.fill_(torch.nan)
     assert CompiledForward(net, x_of(1, 2))(x_of(5, 2)).isnan().all()
+
+
+def test_a_parameter_that_has_changed_its_shape_is_refused():
+    net = three_outputs()
+    forward = CompiledForward(net, x_of(1))
+    net[0].weight.data = torch.zeros(1)
+    with pytest.raises(UnsupportedError):
+        forward(x_of(5))
