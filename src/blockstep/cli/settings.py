@@ -57,7 +57,6 @@ def _parse_with_checkpoint(
     if requeued is None and config.ckpt_path is None:
         return config, None
     path = requeued or (newest_last(runs) if config.ckpt_path == "last" else Path(config.ckpt_path))
-    check_config_kept(path)
     if command == "fit":
         return _parse_with_run(parser, args, path, saved)
     _set_defaults(parser, path, [*saved, *args])
@@ -107,6 +106,7 @@ def _folder_of_runs(value: str | Path | None) -> str:
 
 def _set_defaults(parser: LightningArgumentParser, path: Path, settings: list[str]) -> None:
     given = parser.parse_args(settings)  # imports the classes that it names; a checkpoint may not import any
+    check_config_kept(path)
     saved = {key: value for key, value in load_settings(path).items() if key in given}
     parser.parse_object(saved, given)  # checks them as if they were typed; defaults are not checked
     parser.set_defaults(saved)
