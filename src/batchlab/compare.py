@@ -67,7 +67,7 @@ def compare(application: Application, _command: str, args: Sequence[str]) -> Non
     rows = [row | {"regime": name} for name, row in zip(_names(folders), map(summarize, folders), strict=True)]
     _add_ratios(rows)
     print(f"\n{as_text(rows)}\n")
-    folder = create_run_folder(Path(words.runs), "compare")
+    folder = create_run_folder(folders[0].parent.parent, "compare")
     _write_csv(rows, folder / "table.csv")
     plots.write_picture(folder / "contours.png", plots.pixels(plots.comparison_figure(_panels(folders))))
     print(f"table and picture: {folder}")

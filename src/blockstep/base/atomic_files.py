@@ -1,8 +1,19 @@
 """Files that are written as a whole or not at all: without this module, a kill could leave half a checkpoint behind."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
+
+UNFINISHED = re.compile(r"\..+\.(\d+|end)\.part")
+"""The names of files that are not finished: of a process by its number, or of the end of a run."""
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete the unfinished files of killed processes in a folder of ours, and in the folders within it."""
+    for path in folder.rglob(".*.part"):
+        if UNFINISHED.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

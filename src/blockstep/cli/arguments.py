@@ -29,7 +29,8 @@ class Run:
         name: Name of the run: its folder is NAME/version_N in trainer.default_root_dir. The default is the name of the
             application's default run.
         ckpt_path: Checkpoint to start from. Its model and data settings are the defaults of this command. A fit goes on
-            in the run whose last.ckpt it is, with that run's settings; last means the run trained last.
+            in the run whose last.ckpt it is, with that run's settings; last means the run that was started or
+            resumed last.
     """
 
     def __init__(

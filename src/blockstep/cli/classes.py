@@ -18,12 +18,15 @@ from lightning.pytorch import LightningDataModule, LightningModule
 
 from blockstep.base.errors import BadInputError
 from blockstep.cli.application import Application
-from blockstep.runs.run_folder import config_beside, newest_last
+from blockstep.runs.run_mark import config_beside, newest_last, plain_path
 
 BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
 """The keys that name a class, and its base class."""
 
-READ_FIRST = ("config", "model", "data", "ckpt_path", "trainer.default_root_dir")
+PATHS = ("ckpt_path", "trainer.default_root_dir")
+"""The keys of paths whose type is a text or none, so that "~" and "#x" would be read as YAML, which is none."""
+
+READ_FIRST = ("config", "model", "data", *PATHS)
 """The keys that decide which classes are used."""
 
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+(?<!\.yaml)(?<!\.yml)(?<!\.json)")
@@ -92,11 +95,15 @@ def _pairs(args: list[str]) -> Iterator[tuple[str, str, list[str]]]:
         key = "config" if option == "-c" else option.removeprefix("--")
         if option == key or key not in READ_FIRST:
             yield "", "", [word]
-        elif equals or not rest:
-            yield key, value, [word]
-        else:
+            continue
+        words = [word]
+        if not equals and rest:
             value = rest.pop(0)
-            yield key, value, [word, value]
+            words.append(value)
+        if key in PATHS and (equals or len(words) > 1):
+            value = plain_path(value)
+            words = [f"--{key}={value}"]
+        yield key, value, words
 
 
 def _places_in(config: Any) -> dict[str, str]:
@@ -108,11 +115,11 @@ def _places_in(config: Any) -> dict[str, str]:
 
 
 def _config_of_checkpoint(given: dict[str, Any]) -> Any:
-    path = given.get("ckpt_path")
-    if path is None:
+    if given.get("ckpt_path") is None:
         return None
+    path, runs = (Path(plain_path(given[key])) for key in PATHS)
     try:
-        config = config_beside(newest_last(Path(given["trainer.default_root_dir"])) if path == "last" else Path(path))
+        config = config_beside(newest_last(runs) if path == Path("last") else path)
     except (BadInputError, OSError):  # the parser reports it
         return None
     return None if config is None else _read(str(config))

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from jsonargparse import Namespace
-from lightning.pytorch.utilities import rank_zero_only
 
-from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError, Interrupted, InterruptedRunError, OutputError
 from blockstep.cli.application import Application
 from blockstep.cli.lightning_cli import CommandLine, Rehearsal
@@ -78,7 +76,7 @@ def _train(cli: CommandLine) -> None:
     try:
         with translate_errors(cli.folder):
             if cli.folder is not None:
-                rank_zero_only(write_atomically)(cli.folder.path / "config.yaml", cli.yaml.encode())
+                cli.folder.start(cli.yaml)
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
     finally:
         STOP_SIGNALS.stop_postponing()

@@ -21,19 +21,20 @@ from lightning.pytorch.profilers import PassThroughProfiler
 
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES, class_config
-from blockstep.checkpoints.checkpoint_file import ChecksummedCheckpointIO, check_weights_fit
+from blockstep.checkpoints.checkpoint_file import check_weights_fit
+from blockstep.checkpoints.first_save import TriedCheckpointIO
 from blockstep.cli.application import Application
 from blockstep.cli.arguments import add_keys
 from blockstep.cli.classes import choose_classes, unflatten
 from blockstep.cli.config_safety import restrict_parsing
 from blockstep.cli.extras import JOB_SCHEDULERS
-from blockstep.cli.predictions import PredictionWriter
+from blockstep.cli.predictions import PredictionWriter, check_output
 from blockstep.cli.progress_bar import TimedProgressBar
 from blockstep.cli.run_parts import checkpoint_callbacks, logging_callbacks, make_loggers
 from blockstep.cli.settings import parse
 from blockstep.runs.graceful_stop import HandleSignals
 from blockstep.runs.nan_guard import NanGuard
-from blockstep.runs.run_folder import RunFolder, shared_run_folder
+from blockstep.runs.run_folder import RunFolder, new_run_folder
 from blockstep.tensorboard.charts import PLAIN
 
 TRAINER_DEFAULTS = {
@@ -135,7 +136,7 @@ class CommandLine(LightningCLI):
         if config.barebones:
             raise BadInputError("trainer.barebones must be false: it forbids all that a run keeps. Got true instead.")
         config.callbacks = [*_as_list(config.callbacks), *self._callbacks(config)]
-        config.plugins = [*_as_list(config.plugins), ChecksummedCheckpointIO()]
+        config.plugins = [*_as_list(config.plugins), TriedCheckpointIO()]
         if self.config.ckpt_path is not None:
             config.num_sanity_val_steps = 0  # its curves have started
         if self.command != "fit":
@@ -150,11 +151,12 @@ class CommandLine(LightningCLI):
 
     def make_folder(self) -> RunFolder | None:
         """Make the folder of a new run."""
-        return RunFolder(shared_run_folder(Path(self.config.trainer.default_root_dir), self.config.name), is_new=True)
+        return new_run_folder(Path(self.config.trainer.default_root_dir), self.config.name)
 
     def _callbacks(self, config: Namespace) -> Iterator[Callback]:
         yield HandleSignals()
         if self.command == "predict":
+            check_output(Path(self.config.output), self.config)
             yield PredictionWriter(Path(self.config.output), self.application.columns)
         if self.command == "fit" and self.config.on_nan == "stop":
             yield NanGuard()

@@ -8,12 +8,41 @@ from typing import Any
 
 import numpy as np
 import torch
+from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor
 
 from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError
+from blockstep.runs.run_mark import run_above
+
+
+def check_output(output: Path, settings: Namespace) -> None:
+    """Raise BadInputError if the predictions would replace what the command reads, or what is a run's.
+
+    Args:
+        output: The file to write, by any of its names.
+        settings: The command's, which may name files: the checkpoint, configs, data.
+    """
+    for key, value in vars(settings.as_flat()).items():
+        names = value if isinstance(value, list) else [value]
+        if key not in ("output", "name") and any(_is_same_file(output, name) for name in names):
+            raise BadInputError(f"output must not be a file that is read. Got {str(output)!r} instead, as {key} is.")
+    target = Path(os.path.realpath(output))
+    run = run_above(target)
+    if run is not None and os.path.lexists(target):
+        raise BadInputError(
+            f"output must be a new file if it lies in a run's folder, as {str(run)!r} is. Got {str(output)!r} instead, "
+            "which exists."
+        )
+
+
+def _is_same_file(path: Path, other: Any) -> bool:
+    try:
+        return isinstance(other, str | os.PathLike) and path.samefile(other)
+    except (OSError, ValueError):  # one of them does not exist, or is no path
+        return False
 
 
 class PredictionWriter(Callback):

@@ -11,8 +11,8 @@ from blockstep.checkpoints.checkpoint_file import load_settings
 from blockstep.cli.arguments import check_groups, emptied_lists
 from blockstep.cli.config_safety import check_classes
 from blockstep.cli.extras import JOB_SCHEDULERS
-from blockstep.runs.resume_checks import check_optimizer_kept, resumes_in_place
-from blockstep.runs.run_folder import newest_last, run_of_last
+from blockstep.runs.resume_checks import check_config_kept, check_optimizer_kept, resumes_in_place
+from blockstep.runs.run_mark import newest_last, plain_path, run_of_last
 
 
 def parse(
@@ -74,7 +74,7 @@ def _parse_with_run(
     parser: LightningArgumentParser, args: list[str], path: Path, saved: list[str]
 ) -> tuple[Namespace, Path | None]:
     run = run_of_last(path)
-    settings = saved if run is None else ["--config", str(run / "config.yaml")]
+    settings = saved if run is None else [f"--config={run / 'config.yaml'}"]
     _set_defaults(parser, path, settings)
     before = _parse(parser, settings)
     config = _parse(parser, [*settings, *(emptied_lists(args) if run else []), *args])
@@ -87,11 +87,26 @@ def _parse_with_run(
 def _parse(parser: LightningArgumentParser, args: list[str]) -> Namespace:
     config: Namespace = parser.parse_args(args)
     check_groups(config)
+    config.trainer.default_root_dir = _folder_of_runs(config.trainer.default_root_dir)
+    if config.ckpt_path is not None:
+        config.ckpt_path = plain_path(config.ckpt_path)
     return config
+
+
+def _folder_of_runs(value: str | Path | None) -> str:
+    """Return the folder of all runs as a plain path. What Lightning would read as an address is refused."""
+    path = "" if value is None else plain_path(str(value))
+    if not path.isprintable() or not path or "://" in path or "::" in str(Path(path).absolute()):
+        raise BadInputError(
+            "trainer.default_root_dir must be the path of a folder on this machine, without ::, :// and characters "
+            f"that cannot be printed. Got {value!r} instead."
+        )
+    return path
 
 
 def _set_defaults(parser: LightningArgumentParser, path: Path, settings: list[str]) -> None:
     given = parser.parse_args(settings)  # imports the classes that it names; a checkpoint may not import any
+    check_config_kept(path)
     saved = {key: value for key, value in load_settings(path).items() if key in given}
     parser.parse_object(saved, given)  # checks them as if they were typed; defaults are not checked
     parser.set_defaults(saved)

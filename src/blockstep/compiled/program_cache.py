@@ -1,9 +1,10 @@
 """Compiled programs on disk: without it, every process would wait seconds for the compiler.
 
 Files in the cache folder are run as code. So only the user may read or write the folder, and a file is loaded only if
-its content matches its name. The name is `KEY-DIGEST.so`: KEY is a hash of all that the program depends on, and DIGEST
-is the SHA-256 of the file. A program is compiled in a temporary folder and then renamed, so that processes that compile
-the same program at once do not disturb each other.
+its content matches its name. The folder is made here and carries a mark: an existing folder without it is the user's
+own, and is never used, cleaned or closed. A program's name is `KEY-DIGEST.so`: KEY is a hash of all that the program
+depends on, and DIGEST is the SHA-256 of the file. A program is compiled in a temporary folder and then renamed, so that
+processes that compile the same program at once do not disturb each other.
 """
 
 import ctypes
@@ -22,6 +23,14 @@ from pathlib import Path
 
 from blockstep.compiled.operations import UnsupportedError
 
+FOLDER = "blockstep-programs"
+"""Made in the user's cache folder, or in the folder that the environment variable names."""
+
+MARK = "CACHEDIR.TAG"
+"""File that marks the folder as ours; programs for backups know a cache by its name and its first line."""
+
+MARKED = "Signature: 8a477f597d28d172789f06886806bc55\n# Programs compiled by blockstep. This folder can be deleted.\n"
+
 MAX_BYTES = 64 * 2**20  # about a thousand programs
 ABANDONED_S = 3600.0  # when the temporary folder of a build that was killed is removed
 
@@ -31,17 +40,11 @@ FLAGS = ["-O3", "-std=c++17", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapp
 
 
 def cache_folder() -> Path:
-    """Return the folder of the programs.
-
-    It is `$BLOCKSTEP_CACHE` if that is set, otherwise in the user's cache folder (`~/.cache/blockstep/programs` on
-    Linux).
-    """
-    chosen = os.environ.get("BLOCKSTEP_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
+    """Return the folder of the programs, which lies in `$BLOCKSTEP_CACHE` or in the user's cache folder."""
     from platformdirs import user_cache_path
 
-    return Path(user_cache_path("blockstep"), "programs")
+    chosen = os.environ.get("BLOCKSTEP_CACHE")
+    return Path(os.path.expanduser(chosen) if chosen else user_cache_path()) / FOLDER  # noqa: PTH111 - never raises
 
 
 def load(text: str, say: Callable[[str], None] = print) -> ctypes.CDLL:
@@ -73,28 +76,58 @@ def load(text: str, say: Callable[[str], None] = print) -> ctypes.CDLL:
 
 
 def private_folder(folder: Path) -> Path:
-    """Create a folder that only this user can read and write, and return it.
+    """Make a folder that only this user can read and write, with the mark, and return it.
 
-    If the folder exists, the permissions of other users are removed. If they could write to it, its programs are
+    If a marked folder exists, the permissions of other users are removed. If they could write to it, its programs are
     deleted, since they may be foreign code.
 
     Raises:
-        UnsupportedError: If it cannot be created, belongs to another user, or is not a folder.
+        UnsupportedError: If it cannot be made, is not a folder of this user's, has no mark, or could be replaced by
+            other users.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
+        if not os.path.lexists(folder):
+            _make(folder)
+        _check_owner(folder)
     except OSError as error:
         raise UnsupportedError(f"the cache folder {folder} cannot be made: {error.strerror}") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        where = f"the cache folder {folder} must be a folder of your own"
-        raise UnsupportedError(f"{where}; set BLOCKSTEP_CACHE to another")
-    if found.st_mode & 0o077:
+    mode = folder.stat().st_mode
+    if mode & 0o077:
         folder.chmod(0o700)
-        if found.st_mode & 0o022:
-            for entry in folder.glob("*.so"):
-                entry.unlink(missing_ok=True)
+    if mode & 0o022:
+        for entry in folder.glob("*.so"):
+            entry.unlink(missing_ok=True)
     return folder
+
+
+def _check_owner(folder: Path) -> None:
+    above, found = folder.parent.stat(), folder.lstat()
+    if not (stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and _is_marked(folder)):
+        why = f"the cache folder {folder} must be one that this program has made, and was not"
+        raise UnsupportedError(f"{why}; rename it, or set BLOCKSTEP_CACHE to another folder")
+    if above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX:
+        why = "the cache folder must not lie where every user can replace it"
+        raise UnsupportedError(f"{why}; chmod o-w {folder.parent}, or set BLOCKSTEP_CACHE to another folder")
+
+
+def _make(folder: Path) -> None:
+    """Make the marked folder at once: a process that is killed, or one that does the same, leaves none without mark."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{FOLDER}-", dir=folder.parent, ignore_cleanup_errors=True) as place:
+        Path(place, MARK).write_text(MARKED, encoding="utf-8")
+        try:
+            Path(place).rename(folder)
+        except OSError:
+            if not folder.is_dir():  # no other process has made it meanwhile
+                raise
+
+
+def _is_marked(folder: Path) -> bool:
+    mark = folder / MARK
+    if not os.path.lexists(mark):
+        return False
+    found = mark.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and mark.read_bytes() == MARKED.encode()
 
 
 def _compiler() -> str:

@@ -1,5 +1,6 @@
 """Save and stop at a signal: without it, Ctrl-C and SIGTERM would lose what was trained since the last save."""
 
+import shlex
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ class GracefulStop(Checkpoint):
 
     def __init__(self, last: LastCheckpoint, program: str) -> None:
         self._last = last
-        self._resume = f"To go on: {program} fit --ckpt_path {last.path}"
+        self._resume = f"To go on: {program} fit --ckpt_path {shlex.quote(str(last.path))}"
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop between two epochs."""

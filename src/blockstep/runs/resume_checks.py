@@ -1,13 +1,16 @@
 """Checks before a run goes on: without them, a resumed run would silently mix two settings, or train nothing."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import Namespace
+import yaml  # type: ignore[import-untyped] # it brings no annotations
+from jsonargparse import Namespace, get_loader
 
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES
-from blockstep.checkpoints.checkpoint_file import read_checkpoint
+from blockstep.checkpoints.checkpoint_file import KEY, read_checkpoint
+from blockstep.runs.run_mark import config_beside
 
 FREE = (
     "ckpt_path",
@@ -48,6 +51,34 @@ def resumes_in_place(run: Path, checkpoint: Path, before: Namespace, now: Namesp
     return not changes
 
 
+def check_config_kept(path: Path) -> None:
+    """Raise BadInputError if the config of a checkpoint's run was edited: the checkpoint holds the one that was used.
+
+    It is compared as data, so that no class is imported because a checkpoint names it.
+
+    Args:
+        path: The checkpoint. One that lies in no run has no config beside it.
+    """
+    config = config_beside(path)
+    if config is None:
+        return
+    used, beside = str(read_checkpoint(path)[KEY].get("config")), config.read_text(encoding="utf-8")
+    if used == beside:
+        return
+    try:
+        changes = _differences(dict(_flat(_load(used))), dict(_flat(_load(beside))))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadInputError(
+            f"{config} must be the config of {path}. Got a text that cannot be read instead."
+        ) from error
+    if changes:
+        raise BadInputError(
+            f"{config} must be the config that its run was trained with, which {path} holds. Got another: "
+            f"{'; '.join(changes)}. Put it back; to go on with other settings, give them on the command line, with "
+            "--allow_changes true."
+        )
+
+
 def check_optimizer_kept(path: Path, before: Namespace, now: Namespace) -> None:
     """Raise BadInputError if the optimizer or scheduler would change: the checkpoint's own would silently go on.
 
@@ -65,9 +96,25 @@ def check_optimizer_kept(path: Path, before: Namespace, now: Namespace) -> None:
 
 
 def _changes(before: Namespace, now: Namespace) -> list[str]:
-    old, new = vars(before.as_flat()), vars(now.as_flat())
+    return _differences(vars(before.as_flat()), vars(now.as_flat()))
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     keys = [key for key in sorted(old.keys() | new.keys()) if not key.startswith(FREE) and key not in LIMITS]
     return [f"{key} was {old.get(key)!r} and would be {new.get(key)!r}" for key in keys if old.get(key) != new.get(key)]
+
+
+def _load(text: str) -> Any:
+    get_loader("yaml")(text)  # which bounds its size, and forgets the classes
+    return yaml.safe_load(text)
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, part in value.items():
+            yield from _flat(part, f"{key}.{name}".removeprefix("."))
+    else:
+        yield key, value
 
 
 def _check_that_something_is_left(path: Path, config: Namespace) -> None:

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from lightning.pytorch.utilities import rank_zero_only
 
+from blockstep.base.atomic_files import remove_unfinished, write_atomically
 from blockstep.base.errors import BadInputError
+from blockstep.runs.run_mark import mark, marked_at
 
 SHARED = "BLOCKSTEP_RUN_FOLDER"
 """Environment variable by which a run's first process tells the others the folder."""
@@ -32,14 +34,16 @@ class RunFolder:
     Args:
         path: The folder, which exists.
         is_new: Whether it was made for this run.
+        made: The folders above it that were made for it, from the deepest.
 
     Raises:
         BadInputError: If another process trains in it.
     """
 
-    def __init__(self, path: Path, *, is_new: bool) -> None:
+    def __init__(self, path: Path, *, is_new: bool, made: Sequence[Path] = ()) -> None:
         self.path = path
         self.is_new = is_new
+        self._made = made
         self._lock = FileLock(path / ".lock")
         if not _is_first_process():
             return
@@ -50,26 +54,51 @@ class RunFolder:
                 f"a run's folder must be trained in by one process. Got {str(path)!r}, in which another one trains: "
                 "wait for it, or give ckpt_path the last.ckpt of another run."
             ) from error
-        for part in path.rglob(".*.part"):  # unfinished files of a killed process
-            part.unlink(missing_ok=True)
+        if marked_at(path):
+            remove_unfinished(path)
 
     @property
     def has_checkpoints(self) -> bool:
         """Whether anything was saved from which training can go on."""
         return any(self.path.glob("checkpoints/*"))
 
+    def start(self, config: str) -> None:
+        """Write the config that is trained with, and mark the folder as that of a run.
+
+        Args:
+            config: The run's config, as YAML.
+        """
+        if _is_first_process():
+            write_atomically(self.path / "config.yaml", config.encode())
+            mark(self.path)
+
     def release(self) -> None:
         """Release the lock."""
         self._lock.release()
 
     def discard(self) -> None:
-        """Release the lock and, if the folder is new, remove it, with the folders above it that are then empty."""
+        """Release the lock and, if the folder is new, remove it, with those that were made for it and are empty."""
         self.release()
         if self.is_new:
             shutil.rmtree(self.path, ignore_errors=True)  # another process of the run may be removing it too
             with suppress(OSError):  # the folders hold other runs
-                self.path.parent.rmdir()
-                self.path.parent.parent.rmdir()
+                for folder in self._made:
+                    folder.rmdir()
+
+
+def new_run_folder(runs: Path, name: str) -> RunFolder:
+    """Make the folder of a run's next free version, and lock it. All processes of a run get the same.
+
+    Args:
+        runs: The folder of all runs.
+        name: The run's name, a folder within it.
+
+    Raises:
+        BadInputError: As `create_run_folder`.
+    """
+    above = runs / name / "version"
+    made = [folder for folder in above.parents if not os.path.lexists(folder)]
+    return RunFolder(shared_run_folder(runs, name), is_new=True, made=made)
 
 
 def create_run_folder(runs: Path, name: str) -> Path:
@@ -113,38 +142,6 @@ def shared_run_folder(runs: Path, name: str) -> Path:
         os.environ[SHARED] = str(folder)
         return folder
     return Path(os.environ.get(SHARED, runs / name / "of_the_first_process"))
-
-
-def newest_last(runs: Path) -> Path:
-    """Return the last.ckpt of the run that was trained last.
-
-    Args:
-        runs: The folder of all runs.
-
-    Raises:
-        BadInputError: If no run has one.
-    """
-    found = sorted(runs.glob("*/version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-    if not found:
-        raise BadInputError(f"ckpt_path=last needs a run with a checkpoint. Got none in {str(runs)!r}.")
-    return found[-1]
-
-
-def config_beside(checkpoint: Path) -> Path | None:
-    """Return the config.yaml of the run that a checkpoint lies in; None if it lies elsewhere."""
-    folder = checkpoint.absolute().parent
-    config = folder.parent / "config.yaml"
-    return config if folder.name == "checkpoints" and config.is_file() else None
-
-
-def run_of_last(checkpoint: Path) -> Path | None:
-    """Return the run whose last.ckpt this is, as a relative path if possible; None for any other file."""
-    config = config_beside(checkpoint)
-    if config is None or checkpoint.name != "last.ckpt":
-        return None
-    folder = config.parent
-    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    return here if len(here.parts) > len(("name", "version")) else folder
 
 
 def _versions(folder: Path) -> Iterator[Path]:

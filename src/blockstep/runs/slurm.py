@@ -21,6 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import Interrupted, InterruptedRunError
 from blockstep.base.stdout_guard import say
+from blockstep.runs.run_mark import age_order, marked_at
 from blockstep.runs.stop_signals import STOP_SIGNALS
 
 NOTE = "slurm_job.json"
@@ -80,8 +81,9 @@ def find_checkpoint(runs: Path, args: list[str]) -> Path | None:
     if not SLURMEnvironment.detect() or os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
         return None
     notes = (path for path in runs.glob(f"*/version_*/{NOTE}") if _read(path) == _note(args))
-    found = [path.parent / "checkpoints" / "last.ckpt" for path in notes]
-    return max((path for path in found if path.exists()), key=lambda path: path.stat().st_mtime_ns, default=None)
+    runs_of_job = sorted((path.parent for path in notes if marked_at(path.parent)), key=age_order, reverse=True)
+    found = (run / "checkpoints" / "last.ckpt" for run in runs_of_job)
+    return next((path for path in found if path.exists()), None)
 
 
 def _requeue_signal(trainer: Trainer) -> int | None:

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from blockstep.checkpoints.checkpoint_file import read_checkpoint
 from blockstep.cli.application import COMMANDS
+from blockstep.runs.run_mark import MARK
 
 # Without a run
 
@@ -81,6 +82,7 @@ def test_a_run_folder_has_a_config_a_table_two_checkpoints_and_an_event_file(exa
     events = {name for name in names if name.startswith("events.out.tfevents")}
     assert len(events) == 1
     assert names - events - {".lock"} == {
+        MARK,
         "config.yaml",
         "metrics.csv",
         str(Path("checkpoints/last.ckpt")),
@@ -111,7 +113,12 @@ def test_the_saved_config_of_a_resumed_run_names_no_checkpoint(example):
 def test_without_a_logger_there_are_still_a_config_and_checkpoints(example):
     for _ in range(2):
         assert example("fit", *QUICK, "--trainer.logger=false") == 0
-    assert sorted(path.name for path in RUN.with_name("version_1").iterdir()) == [".lock", "checkpoints", "config.yaml"]
+    assert sorted(path.name for path in RUN.with_name("version_1").iterdir()) == [
+        ".lock",
+        MARK,
+        "checkpoints",
+        "config.yaml",
+    ]
 
 
 def test_a_logger_of_the_users_own_replaces_the_loggers_of_the_run(example):
@@ -189,6 +196,45 @@ def test_predictions_do_not_replace_a_device_or_a_pipe(output, example, capsys):
     assert "output must be a file in a folder that exists" in capsys.readouterr().err
     assert Path("/dev/null").is_char_device()
     assert Path("pipe").is_fifo()
+
+
+READ_OR_OF_A_RUN = {
+    "the checkpoint": LAST,
+    "another spelling of it": f"{RUN}/../version_0/checkpoints/./last.ckpt",
+    "a link to it": "link",
+    "a config": "mine.yaml",
+    "the table of a run": f"{RUN}/metrics.csv",
+    "the config of a run": f"{RUN}/config.yaml",
+    "another checkpoint": f"{RUN}/checkpoints/best.ckpt",
+}
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("output", READ_OR_OF_A_RUN.values(), ids=READ_OR_OF_A_RUN)
+def test_predictions_replace_nothing_that_is_read_or_of_a_run(output, example, capsys):
+    Path("mine.yaml").write_text("seed_everything: 1\n")
+    Path("link").symlink_to(LAST)
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    assert example("predict", "--config=mine.yaml", "--ckpt_path", LAST, f"--output={output}") == 2
+    assert "output must " in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("name", ["events", "copy.ckpt"])
+def test_predictions_do_not_replace_event_files_nor_a_checkpoint_that_lies_elsewhere(name, example, capsys):
+    (events,) = RUN.glob("events.out.tfevents*")
+    Path("copy.ckpt").write_bytes(Path(LAST).read_bytes())
+    output = events if name == "events" else Path(name)
+    before = output.read_bytes()
+    assert example("predict", "--ckpt_path=copy.ckpt", f"--output={output}") == 2
+    assert output.read_bytes() == before
+
+
+@pytest.mark.usefixtures("trained")
+def test_predictions_may_be_a_new_file_in_a_run_and_replace_an_old_table_elsewhere(example):
+    for output in (f"{RUN}/table.csv", "table.csv", "table.csv"):
+        assert example("predict", "--ckpt_path", LAST, f"--output={output}") == 0
 
 
 @pytest.mark.slow

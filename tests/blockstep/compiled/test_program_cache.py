@@ -21,8 +21,13 @@ ANSWER = 'extern "C" int answer() {{ return {}; }}'
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own."""
-    monkeypatch.setenv("BLOCKSTEP_CACHE", str(tmp_path / "programs"))
-    return tmp_path / "programs"
+    monkeypatch.setenv("BLOCKSTEP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / program_cache.FOLDER
+
+
+def names(folder: Path) -> set[str]:
+    """What lies in the cache, beside its mark."""
+    return {entry.name for entry in folder.iterdir()} - {program_cache.MARK}
 
 
 def test_a_program_is_built_once_and_the_message_says_where_it_is_kept(folder: Path) -> None:
@@ -32,7 +37,7 @@ def test_a_program_is_built_once_and_the_message_says_where_it_is_kept(folder: P
     assert len(said) == 1
     assert str(folder) in said[0]
     assert "delete that folder" in said[0]
-    assert [entry.suffix for entry in folder.iterdir()] == [".so"]
+    assert [Path(name).suffix for name in names(folder)] == [".so"]
 
 
 def test_another_text_is_another_program(folder: Path) -> None:
@@ -85,7 +90,7 @@ def test_a_program_that_cannot_be_loaded_is_a_reason_that_says_where(folder: Pat
 
 def test_programs_are_kept_where_the_platform_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BLOCKSTEP_CACHE")
-    assert program_cache.cache_folder() == user_cache_path("blockstep") / "programs"
+    assert program_cache.cache_folder() == user_cache_path() / program_cache.FOLDER
 
 
 def test_the_folder_is_the_users_alone(folder: Path) -> None:
@@ -102,11 +107,62 @@ def test_a_folder_that_others_could_write_to_is_emptied_and_closed(folder: Path)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_link_in_place_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    folder.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UnsupportedError, match="must be a folder of your own"):
+def tree(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """Mode, size and time of the folder and all that lies in it."""
+    found = {path: path.lstat() for path in (folder, *folder.rglob("*"))}
+    return {path: (entry.st_mode, entry.st_size, entry.st_mtime_ns) for path, entry in found.items()}
+
+
+def fill(folder: Path) -> None:
+    """Make what an old build folder and a large library of the user's look like."""
+    (folder / "build-old").mkdir(parents=True)
+    (folder / "build-old" / "thesis.txt").write_text("years")
+    with (folder / "large.so").open("wb") as file:
+        file.truncate(2 * program_cache.MAX_BYTES)
+    for path in (folder / "build-old", folder / "large.so"):
+        os.utime(path, (1, 1))
+    folder.chmod(0o777)
+
+
+def test_a_folder_of_the_users_that_holds_the_cache_loses_nothing_and_keeps_its_mode(folder: Path) -> None:
+    fill(folder.parent)
+    folder.parent.chmod(0o775)
+    mode, before = folder.parent.stat().st_mode, {path: tree(path) for path in folder.parent.iterdir()}
+    load(ANSWER.format(11), print)
+    assert folder.parent.stat().st_mode == mode
+    assert {path: tree(path) for path in folder.parent.iterdir() if path != folder} == before
+
+
+@pytest.mark.parametrize("mark", [None, "", "# Programs compiled by another program.\n"])
+def test_a_folder_without_our_mark_is_neither_used_nor_changed(folder: Path, mark: str | None) -> None:
+    fill(folder)
+    if mark is not None:
+        (folder / program_cache.MARK).write_text(mark)
+    before = tree(folder.parent)
+    with pytest.raises(UnsupportedError, match="must be one that this program has made"):
         load(ANSWER.format(7), print)
+    assert tree(folder.parent) == before
+
+
+def test_a_link_in_place_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    load(ANSWER.format(7), print)
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnsupportedError, match="must be one that this program has made"):
+        load(ANSWER.format(7), print)
+
+
+def test_a_cache_that_every_user_could_replace_is_refused(folder: Path) -> None:
+    folder.parent.mkdir()
+    folder.parent.chmod(0o777)
+    with pytest.raises(UnsupportedError, match="where every user can replace it; chmod o-w"):
+        load(ANSWER.format(7), print)
+
+
+def test_a_home_of_nobody_is_a_folders_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOCKSTEP_CACHE", "~nobody-of-this-name/cache")
+    assert load(ANSWER.format(12), print).answer() == 12
+    assert (tmp_path / "~nobody-of-this-name/cache" / program_cache.FOLDER).is_dir()
 
 
 def test_the_programs_used_longest_ago_are_removed_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +186,7 @@ def test_without_a_compiler_the_reason_says_so(folder: Path, monkeypatch: pytest
 def test_a_compilers_error_is_passed_on_and_leaves_nothing(folder: Path) -> None:
     with pytest.raises(UnsupportedError, match="error"):
         load("no C++", print)
-    assert list(folder.iterdir()) == []
+    assert names(folder) == set()
 
 
 @pytest.mark.slow
@@ -139,7 +195,7 @@ def test_processes_that_build_at_once_all_succeed(folder: Path) -> None:
     code = f"from blockstep.compiled.program_cache import load; {use}"
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(3)]
     assert [process.communicate(timeout=120)[0] for process in running] == [b"10\n"] * 3
-    assert {entry.suffix for entry in folder.iterdir()} == {".so"}
+    assert {Path(name).suffix for name in names(folder)} == {".so"}
 
 
 @pytest.mark.slow
@@ -158,7 +214,7 @@ def test_a_warm_process_records_and_loads_without_running_a_compiler(folder: Pat
 
 def test_what_an_interrupted_build_has_left_is_removed_after_an_hour(folder: Path) -> None:
     load(ANSWER.format(1), print)
-    for name, age in (("build-old", 7200), ("build-new", 0)):
+    for name, age in (("build-old", 7200), ("build-new", 0)):  # within the marked folder
         (folder / name).mkdir()
         os.utime(folder / name, (time.time() - age, time.time() - age))
     load(ANSWER.format(2), print)

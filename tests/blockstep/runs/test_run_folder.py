@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from blockstep.base.errors import BadInputError
-from blockstep.runs.run_folder import RunFolder, create_run_folder, run_of_last
+from blockstep.runs.run_folder import RunFolder, create_run_folder, new_run_folder
+from blockstep.runs.run_mark import mark
 
 
 def test_versions_count_up(tmp_path):
@@ -56,36 +57,35 @@ def test_a_file_in_place_of_the_runs_folder_is_refused():
         create_run_folder(Path("runs"), "a")
 
 
-def test_the_run_of_a_checkpoint_in_the_current_folder_is_found(tmp_path, monkeypatch):
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "run" / "config.yaml").touch()
-    monkeypatch.chdir(tmp_path / "run" / "checkpoints")
-    assert run_of_last(Path("last.ckpt")) == tmp_path / "run"
+def test_unfinished_files_of_a_killed_process_are_removed_from_a_run_and_from_no_other_folder(tmp_path):
+    for name in ("run", "other"):
+        unfinished = [f"{name}/checkpoints/.last.ckpt.17.part", f"{name}/.last.ckpt.end.part"]
+        kept = [f"{name}/part", f"{name}/.thesis.part", f"{name}/.a.b.part"]
+        for path in (*unfinished, *kept):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).touch()
+    mark(Path("run"))
+    before = set(Path().rglob("*.part"))
+    for name in ("run", "other"):
+        RunFolder(Path(name), is_new=False).release()
+    assert before - set(Path().rglob("*.part")) == {
+        Path("run/checkpoints/.last.ckpt.17.part"),
+        Path("run/.last.ckpt.end.part"),
+    }
 
 
-@pytest.mark.parametrize("path", ["run/checkpoints/best.ckpt", "elsewhere/checkpoints/last.ckpt"])
-def test_only_the_last_checkpoint_of_a_run_leads_to_its_run(path):
-    Path("run").mkdir()
-    Path("run/config.yaml").touch()
-    assert run_of_last(Path(path)) is None
-
-
-def test_unfinished_files_of_a_killed_process_are_removed(tmp_path):
-    part, other = tmp_path / "checkpoints" / ".last.ckpt.17.part", tmp_path / "part"
-    part.parent.mkdir()
-    for path in (part, other):
-        path.touch()
-    RunFolder(tmp_path, is_new=False).release()
-    assert (part.exists(), other.exists()) == (False, True)
-
-
-def test_a_new_folder_is_discarded_with_the_folders_above_it_that_are_then_empty(tmp_path):
-    for name in ("a", "b"):
-        folder = RunFolder(create_run_folder(tmp_path / "runs", name), is_new=True)
-    folder.discard()
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
-    RunFolder(tmp_path / "runs" / "a" / "version_0", is_new=True).discard()
+def test_a_new_folder_is_discarded_with_the_folders_that_were_made_for_it_and_are_then_empty(tmp_path):
+    first, second = (new_run_folder(tmp_path / "all" / "runs", name) for name in ("a", "b"))
+    second.discard()
+    assert [path.name for path in (tmp_path / "all" / "runs").iterdir()] == ["a"]
+    first.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_that_was_there_before_is_not_removed(tmp_path):
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    new_run_folder(tmp_path / "runs", "a").discard()
+    assert list((tmp_path / "runs").iterdir()) == [tmp_path / "runs" / "a"]
 
 
 def test_the_folder_of_a_resumed_run_is_not_removed_when_it_is_discarded(tmp_path):
