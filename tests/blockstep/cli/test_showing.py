@@ -27,9 +27,6 @@ class Late(Callback):
     def on_train_epoch_end(self, trainer, pl_module):
         if trainer.current_epoch == 2:
             raise BadInputError("refused late.")
-
-    def on_train_epoch_start(self, trainer, pl_module):
-        trainer.callback_metrics.clear()
 """
 
 
@@ -83,7 +80,7 @@ def test_a_file_system_without_locks_is_named_and_nothing_is_left(example, monke
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     monkeypatch.setattr("blockstep.runs.run_folder.SECONDS_TO_WAIT", 0.1)
-    assert example("fit", *QUICK) in (1, 2)
+    assert example("fit", *QUICK) == 2
     said = capsys.readouterr().err
     assert "lock" in said
     assert "kept" not in said
