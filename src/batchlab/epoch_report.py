@@ -81,9 +81,9 @@ class ContourReport(EpochReport):
         if self._figure_is_due(trainer.current_epoch + 1):
             self._draw(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the last epoch if it was not due, and draw the precision-recall curve of the validation events."""
-        super().on_train_end(trainer, pl_module)
+        super().on_fit_end(trainer, pl_module)
         if not self._drawn:
             self._draw(trainer, pl_module)
         if self._contours is not None and trainer.is_global_zero and trainer.enable_validation:

@@ -47,6 +47,10 @@ class MLP(nn.Sequential):
             layers += [nn.Linear(fan_in, hidden), nn.ReLU()]
         super().__init__(*layers, nn.Linear(hidden, 1))
 
+    def __getitem__(self, index: slice | int) -> nn.Module:
+        """Return a layer, or a slice as a plain `Sequential`: torch would build an MLP from the layers."""
+        return nn.Sequential(*self)[index]
+
 
 class BinaryClassifier(CheckedLoading, BlockTraining):
     """An MLP that learns p(signal | x) by binary cross-entropy (BCE).

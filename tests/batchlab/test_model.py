@@ -113,3 +113,11 @@ def test_without_a_known_posterior_there_is_no_regret():
 def test_an_unknown_engine_is_refused_by_its_name():
     with pytest.raises(ValueError, match=r"engine must be 'eager' or 'compiled'. Got 'fast'"):
         BinaryClassifier(engine="fast")
+
+
+def test_a_part_of_the_network_is_a_plain_sequence_of_its_layers():
+    network = MLP(hidden=4, depth=5)
+    x = torch.randn(3, 2)
+    assert len(network[:10]) == 10
+    assert torch.equal(network[10](network[:10](x)), network(x))
+    assert network[-1] is list(network)[-1]

@@ -6,6 +6,13 @@ TRACEBACK = "BLOCKSTEP_TRACEBACK"
 """Environment variable: if it is set, errors are not translated, so that their traceback is shown."""
 
 
+LONGEST_LINE = 800
+"""Characters of a line of a message."""
+
+MOST_LINES = 30
+"""Lines of a message."""
+
+
 class BadInputError(Exception):
     """What the user gave cannot be used; the message names the rule, the key and the value. Exit status 2."""
 
@@ -41,6 +48,18 @@ class Interrupted(BaseException):
         super().__init__(f"{signal.Signals(number).name} ended the command. What was finished before is kept.")
         self.number = number
         self.status = 128 + number
+
+
+def shortened(message: str) -> str:
+    """Return a message with the middle of each long line left out: a value in it may be as long as memory."""
+    return "\n".join(_shortened_line(line) for line in message.split("\n", MOST_LINES)[:MOST_LINES])
+
+
+def _shortened_line(line: str) -> str:
+    if len(line) <= LONGEST_LINE:
+        return line
+    half = LONGEST_LINE // 2
+    return f"{line[:half]} […{len(line) - 2 * half} characters…] {line[-half:]}"
 
 
 def at_least(minimum: int, **values: int) -> None:

@@ -56,6 +56,10 @@ def guarded_stdout() -> Iterator[None]:
     Raises:
         OutputError: If output cannot be written, at the end at the latest.
     """
+    if sys.stdout is None:  # closed by the shell (>&-), which asks for no output
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, _stdout(nowhere):  # noqa: PTH123 - no path of ours
+            yield
+        return
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -72,6 +76,15 @@ def guarded_stdout() -> Iterator[None]:
         raise
     finally:
         sys.stdout = before
+
+
+@contextmanager
+def _stdout(stream: TextIO) -> Iterator[None]:
+    sys.stdout = stream
+    try:
+        yield
+    finally:
+        sys.stdout = None  # as Python has it
 
 
 def output_status(program: str, error: OutputError) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
 from lightning.pytorch.loops.loop import _Loop
 from torch import Tensor
@@ -23,6 +24,20 @@ def _early_stopping_is_held_back(trainer: Trainer) -> bool:
     least = (trainer.min_epochs or 0) > trainer.current_epoch or (trainer.min_steps or 0) > trainer.global_step
     stopping = [callback for callback in callbacks_of(trainer) if isinstance(callback, EarlyStopping)]
     return least and any(callback.stopping_reason != EarlyStoppingReason.NOT_STOPPED for callback in stopping)
+
+
+def _start_epoch_again(trainer: Trainer, module: LightningModule) -> None:
+    """Have what is set as an epoch starts set again, since Lightning starts an epoch that it resumes only once.
+
+    That is done for Lightning's `GradientAccumulationScheduler`, and for callbacks that were not written for this
+    package and save no state: whatever such a one has set, a new process lacks.
+    """
+    for callback in callbacks_of(trainer):
+        start: Any = callback.on_train_epoch_start
+        foreign = start.__module__.partition(".")[0] not in ("lightning", "blockstep")
+        stateless = not callback.state_dict()
+        if isinstance(callback, GradientAccumulationScheduler) or (foreign and stateless):
+            start(trainer, module)
 
 
 class ExactResume(Callback):
@@ -70,6 +85,8 @@ class ExactResume(Callback):
         """Restore the random states and the metrics."""
         trainer.callback_metrics.update(self._metrics)
         self._restore()
+        if trainer.fit_loop.restarted_mid_epoch:
+            _start_epoch_again(trainer, pl_module)
         if not trainer.fit_loop.restarted_mid_epoch:
             self._restored = {}
             # If max_steps is set, Lightning treats every checkpoint as one from the middle of an epoch.

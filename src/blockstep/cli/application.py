@@ -12,7 +12,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
-from blockstep.base.errors import TRACEBACK, BadInputError, Interrupted, OutputError, RunError
+from blockstep.base.errors import TRACEBACK, BadInputError, Interrupted, OutputError, RunError, shortened
 from blockstep.base.stdout_guard import guarded_stdout, output_status, say
 from blockstep.runs.stop_signals import STOP_SIGNALS
 from blockstep.tensorboard.charts import PLAIN, Charts
@@ -103,7 +103,7 @@ class Application:
             with guarded_stdout():
                 self._dispatch(args)
         except (BadInputError, RunError) as error:
-            say(f"{self.name}: error: {error}")
+            say(f"{self.name}: error: {shortened(str(error))}")
             return error.status
         except Interrupted as stop:
             say(f"{self.name}: {stop}")
@@ -113,7 +113,7 @@ class Application:
         except OSError as error:  # outside of a run, whose errors are translated
             if TRACEBACK in os.environ:
                 raise
-            say(f"{self.name}: error: a file cannot be written or read: {error}.")
+            say(f"{self.name}: error: a file cannot be written or read: {shortened(str(error))}.")
             return 1
         return 0
 
@@ -153,6 +153,13 @@ def _load(path: str) -> Command:
         gc.disable()
     try:
         command: Command = resolve_name(path)
+    except Exception as error:
+        if TRACEBACK in os.environ:
+            raise
+        raise BadInputError(
+            f"the libraries must be importable with the environment's variables (MPLBACKEND, RANK, …). Got "
+            f"{type(error).__name__}: {error}"
+        ) from error
     finally:
         if first:
             gc.freeze()

@@ -7,8 +7,10 @@ and the parser is then built for these two classes alone.
 
 import json
 import re
+import stat
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -18,6 +20,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 
 from blockstep.base.errors import BadInputError
 from blockstep.cli.application import Application
+from blockstep.cli.yaml_text import check_text
 from blockstep.runs.run_mark import config_beside, newest_last, plain_path
 
 BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
@@ -50,6 +53,7 @@ def choose_classes(application: Application, args: list[str]) -> tuple[dict[str,
     """
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a project's own modules, as `python -m` finds them
+    _refuse_pipes(args)
     names: dict[str, str] = {}
     rest: list[str] = []
     given = {"trainer.default_root_dir": "runs", **application.defaults}
@@ -125,23 +129,39 @@ def _config_of_checkpoint(given: dict[str, Any]) -> Any:
     return None if config is None else _read(str(config))
 
 
+def _refuse_pipes(args: list[str]) -> None:
+    """Raise BadInputError for a config that is a named pipe: one would wait for it for ever, and it is read twice."""
+    for before, word in pairwise(["", *args]):
+        option, _, value = word.partition("=") if word.startswith("-") else (before, "", word)
+        if option != "--output" and stat.S_ISFIFO(
+            _mode(value)
+        ):  # the writer of predictions refuses it in its own words
+            raise BadInputError(f"a config must be a file, not a named pipe. Got {value!r} instead.")
+
+
 def _is_file(value: str) -> bool:
+    return stat.S_ISREG(_mode(value))
+
+
+def _mode(value: str) -> int:
+    """The kind of file that a value names; 0 for none."""
     try:
-        return Path(value).is_file()
-    except OSError:  # too long for a file's name
-        return False
+        return Path(value).stat().st_mode
+    except (OSError, ValueError):  # also one that is too long for a file's name, or with a NUL byte
+        return 0
 
 
 def _read(config: str) -> Any:
     """The content of a config, which is a file or text."""
     try:
-        return _parse(Path(config).read_text(encoding="utf-8"))
+        return _parse(Path(config).read_text(encoding="utf-8") if _is_file(config) else config)
     except (OSError, ValueError):
         return _parse(config)
 
 
 def _parse(text: str) -> Any:
     try:
+        check_text(text)
         return yaml.safe_load(text)
     except yaml.YAMLError:  # the parser reports it
         return None

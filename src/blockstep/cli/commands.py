@@ -1,10 +1,12 @@
 """fit, validate, test and predict: without this module, settings would be parsed and nothing would run."""
 
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 
-from blockstep.base.errors import BadInputError, Interrupted, InterruptedRunError, OutputError
+from blockstep.base.errors import BadInputError, Interrupted, InterruptedRunError, OutputError, RunError
+from blockstep.base.showing import Showing
 from blockstep.cli.application import Application
 from blockstep.cli.lightning_cli import CommandLine, Rehearsal
 from blockstep.cli.messages import translate_errors
@@ -70,9 +72,19 @@ def _fit(cli: CommandLine) -> None:
         cli.trainer.print(f"run folder: {cli.folder.path}")
     if STOP_SIGNALS.received:
         raise InterruptedRunError("came after the last step: the run is complete.", STOP_SIGNALS.received)
+    _report_failures(cli)
+
+
+def _report_failures(cli: CommandLine) -> None:
+    callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined] # Lightning sets it elsewhere
+    failed = {type(showing).__name__ for showing in callbacks if isinstance(showing, Showing) and showing.failures}
+    if failed:
+        raise RunError(f"the run is complete and saved, but {', '.join(sorted(failed))} failed, as is said above.")
 
 
 def _train(cli: CommandLine) -> None:
+    STOP_SIGNALS.stop_postponing()
+    STOP_SIGNALS.raise_received()
     try:
         with translate_errors(cli.folder):
             if cli.folder is not None:

@@ -10,6 +10,7 @@ from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES, is_word, load_factory
 from blockstep.cli.classes import flatten
+from blockstep.cli.yaml_text import check_text, read_numbers_as_written
 
 MOST_VALUES = 2000
 """The most values in a config: twenty times what a run's has."""
@@ -18,11 +19,18 @@ MOST_VALUES = 2000
 def restrict_parsing() -> None:
     """Restrict jsonargparse, for the whole process: build no class where any value is allowed, and bound what is read.
 
-    An empty deny list adds nothing to jsonargparse's own, by which functions that run code cannot be named.
+    An empty deny list adds nothing to jsonargparse's own, by which functions that run code cannot be named. Lightning
+    has configs read from addresses (http://…, s3://…) as it is imported, which is switched off again.
     """
-    set_parsing_settings(instantiate_subclass_spec_in_any=False, import_path_denylist=[])
+    set_parsing_settings(
+        instantiate_subclass_spec_in_any=False,
+        import_path_denylist=[],
+        config_read_mode_urls_enabled=False,
+        config_read_mode_fsspec_enabled=False,
+    )
     loader = get_loader("yaml")
     if not isinstance(loader, _BoundedLoader):
+        read_numbers_as_written()
         set_loader("yaml", _BoundedLoader(loader), exceptions=(yaml.YAMLError,))
 
 
@@ -63,12 +71,13 @@ def _class_paths(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 class _BoundedLoader:
-    """Read YAML, and refuse it if it is large after its aliases have been written out."""
+    """Read YAML, and refuse it if it is deep, or large after its aliases have been written out."""
 
     def __init__(self, load: Callable[[str], Any]) -> None:
         self._load = load
 
     def __call__(self, text: str) -> Any:
+        check_text(text)
         value = self._load(text)
         if _size(value, {}) > MOST_VALUES:
             raise BadInputError(

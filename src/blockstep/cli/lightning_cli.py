@@ -18,6 +18,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES, class_config
@@ -35,6 +36,7 @@ from blockstep.cli.settings import parse
 from blockstep.runs.graceful_stop import HandleSignals
 from blockstep.runs.nan_guard import NanGuard
 from blockstep.runs.run_folder import RunFolder, new_run_folder
+from blockstep.runs.stop_signals import STOP_SIGNALS
 from blockstep.tensorboard.charts import PLAIN
 
 TRAINER_DEFAULTS = {
@@ -43,6 +45,10 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,
     "default_root_dir": "runs",
 }
+
+
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+"""Environment variables by which Lightning is told that a process is not a run's first one."""
 
 
 class CommandLine(LightningCLI):
@@ -147,10 +153,14 @@ class CommandLine(LightningCLI):
         for scheduler in JOB_SCHEDULERS:
             config.callbacks += scheduler.callbacks(self.application.name, path, self.args)
         config.profiler = config.profiler or _NoProfiler()
-        return super().instantiate_trainer(**kwargs)
+        rank = rank_zero_only.rank  # type: ignore[attr-defined] # by the environment; building a trainer may correct it
+        trainer = super().instantiate_trainer(**kwargs)
+        _check_rank(rank, trainer)
+        return trainer
 
     def make_folder(self) -> RunFolder | None:
-        """Make the folder of a new run."""
+        """Make the folder of a new run. From now on, a signal waits until the run starts, and then discards it."""
+        STOP_SIGNALS.postpone()
         return new_run_folder(Path(self.config.trainer.default_root_dir), self.config.name)
 
     def _callbacks(self, config: Namespace) -> Iterator[Callback]:
@@ -201,6 +211,17 @@ class _NoProfiler(PassThroughProfiler):
 
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
+
+
+def _check_rank(rank: int, trainer: Trainer) -> None:
+    """Raise BadInputError if the environment says that this is a further process of a run, which it is not."""
+    if rank and trainer.global_rank == 0:
+        found = [f"{name}={os.environ[name]}" for name in RANKS if name in os.environ]
+        raise BadInputError(
+            f"a process of rank {rank} must be one of several, of which trainer.devices and trainer.num_nodes say how "
+            f"many. Got {' and '.join(found)} in the environment, and {trainer.world_size} process(es): unset it, or "
+            "set these keys."
+        )
 
 
 def _dump_with_classes(dump: Callable[..., str], classes: dict[str, str], *args: Any, **kwargs: Any) -> str:

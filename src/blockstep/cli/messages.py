@@ -26,18 +26,23 @@ def translate_errors(folder: RunFolder | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except (BadInputError, RunError, OutputError):
+    except (RunError, OutputError):
         raise
     except Exception as error:
         if TRACEBACK in os.environ:
             raise
-        if isinstance(error, OSError):
-            where = f" in {folder.path}" if folder else ""
-            raise RunError(f"a file{where} cannot be written or read: {error}. What was saved is kept.") from error
-        if folder is not None and folder.has_checkpoints:
-            why = f"{describe(error)} What was saved is kept."
-            raise RunError(f"the run in {folder.path} cannot go on: {why}") from error
-        raise BadInputError(describe(error)) from error
+        raise _translated(error, folder) from error
+
+
+def _translated(error: Exception, folder: RunFolder | None) -> Exception:
+    words = str(error) if isinstance(error, BadInputError) else describe(error)
+    kept = " What was saved is kept." if folder is not None and folder.has_checkpoints else ""
+    if isinstance(error, OSError):
+        where = f" in {folder.path}" if folder else ""
+        return RunError(f"a file{where} cannot be written or read: {error}.{kept}")
+    if folder is not None and kept:
+        return RunError(f"the run in {folder.path} cannot go on: {words}{kept}")
+    return BadInputError(words)
 
 
 def describe(error: Exception) -> str:

@@ -74,7 +74,8 @@ def _module_reasons(module: nn.Module) -> Iterator[str]:
         yield "the module has buffers, which a step may change (batch norm does)"
     if any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 and m.training for m in module.modules()):  # noqa: SLF001
         yield "the module has dropout, which draws random numbers"
-    if any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules()):  # noqa: SLF001
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    if any(getattr(part, name) for part in module.modules() for name in hooks):
         yield "the module has hooks"
 
 
@@ -157,6 +158,8 @@ class CompiledBlock:
         """
         if self._current_flags() != self._flags:
             raise UnsupportedError("the optimizer's settings have changed in kind: a term is now zero, or no longer")
+        if not all(p.requires_grad for p in self._parameters.values()) or len(self._optimizer.param_groups) != 1:
+            raise UnsupportedError("not all parameters are trained any longer, or there is another group of them")
         data = tuple(tensor.contiguous() for tensor in data)
         parts = list(self._parts(data))  # a list, so that an UnsupportedError is raised before the first step
         carried, done = self._carried()

@@ -5,6 +5,7 @@ simpler operations. An operation without a rule is decomposed as PyTorch defines
 if there are rules for its parts.
 """
 
+import re
 from collections.abc import Callable
 from math import isinf, isnan
 from typing import Any
@@ -16,16 +17,24 @@ class UnsupportedError(Exception):
     """The step cannot be compiled. The message gives the reason, and is shown to the user."""
 
 
+NUMBER = re.compile(r"-?[0-9.]+(e[-+]?[0-9]+)?f|\(?-?INFINITY\)?")
+"""A literal of a number, as `literal` writes it, that is not NaN."""
+
 ALIASES = {"_unsafe_view", "_reshape_alias", "lift_fresh"}  # they return views, but their `is_view` is False
 
 
+# Every comparison with NaN is false, also that with itself: so these return NaN if either is NaN, as torch does. A
+# limit that is written as a number is no NaN unless it says so, and needs no comparison with itself.
 def _at_least(a: str, low: str | None) -> str:
-    # Every comparison with NaN is false, so this returns `a` if `a` is NaN, as torch does.
-    return a if low is None else f"({a} < {low} ? {low} : {a})"
+    return a if low is None else f"({a} < {low}{_or_nan(low)} ? {low} : {a})"
 
 
 def _at_most(a: str, high: str | None) -> str:
-    return a if high is None else f"({a} > {high} ? {high} : {a})"
+    return a if high is None else f"({a} > {high}{_or_nan(high)} ? {high} : {a})"
+
+
+def _or_nan(limit: str) -> str:
+    return "" if NUMBER.fullmatch(limit) else f" || {limit} != {limit}"
 
 
 def _logical_and(a: str, b: str) -> str:
@@ -99,8 +108,12 @@ CONSTANT: dict[str, Callable[..., Any]] = {
     "zeros": lambda _: 0.0,
     "zeros_like": lambda _: 0.0,
 }
-# OpenMP's name of the reduction, the initial total, and the new total from the total {0} and an element {1}.
-REDUCTION = {"sum": ("+", "0.0f", "{0} + {1}"), "amax": ("max", "-INFINITY", "({1} > {0} ? {1} : {0})")}
+# How OpenMP may add up in another order, the initial total, and the new total from the total {0} and an element {1}.
+# OpenMP's own maximum would drop a NaN.
+REDUCTION = {
+    "sum": ("#pragma omp simd reduction(+ : total)", "0.0f", "{0} + {1}"),
+    "amax": ("", "-INFINITY", "({1} > {0} || {1} != {1} ? {1} : {0})"),
+}
 PRODUCT = ("mm", "bmm")
 OPERATIONS = {*POINTWISE, *CONSTANT, *REDUCTION, *PRODUCT, "cat"}
 

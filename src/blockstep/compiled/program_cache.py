@@ -197,7 +197,7 @@ def _build(text: str, compiler: str, folder: Path, key: str) -> Path:
         source.write_text(text)
         command = [compiler, *_flags(), str(source), "-o", str(built)]
         done = subprocess.run(  # noqa: S603 - the compiler, on code that this package has written
-            command, capture_output=True, text=True, env={**os.environ, "TMPDIR": place}, check=False
+            command, capture_output=True, text=True, errors="replace", env={**os.environ, "TMPDIR": place}, check=False
         )
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if "error" in line] or [f"status {done.returncode}"]

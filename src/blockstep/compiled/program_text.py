@@ -233,12 +233,11 @@ class ProgramText:
         target = f"{name}[{_linear_index(0, _contiguous_strides(node.shape), kept)}]"
         lines: list[str] = []
         value = self._value(node.args[0], index, lines, {})
-        sign, start, combine = REDUCTION[node.op]
+        simd, start, combine = REDUCTION[node.op]
         loops = {d: f"for (int i{d} = 0; i{d} < {size}; ++i{d})" for d, size in enumerate(shape) if size > 1}
         outer = [loops[d] for d in loops if d not in reduced]
         inner = [loops[d] for d in loops if d in reduced]
         if max(loops) in reduced:
-            simd = f"#pragma omp simd reduction({sign} : total)"
             body = [*inner[:-1], simd, inner[-1], "{", *lines, f"total = {combine.format('total', value)};", "}"]
             self._lines += [*outer, "{", f"float total = {start};", *body, f"{target} = total;", "}"]
         else:

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from blockstep.base.errors import at_least
+from blockstep.base.showing import Showing
 
 LINES_PER_SECOND = 20
 """The most lines that are printed on a terminal, where nobody could read more."""
@@ -32,7 +33,7 @@ class Stopwatch:
             self._since = None
 
 
-class EpochReport(Callback):
+class EpochReport(Showing, Callback):
     """Print a line for each epoch, and log its time.
 
     The time is that of loading batches and taking steps, without validation, checkpoints, logging and drawing. The
@@ -98,8 +99,8 @@ class EpochReport(Callback):
         if (epoch + 1) % self.print_every_n_epochs == 0 and self._can_be_read(pl_module):
             self._print(pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the last epoch if it was not due."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the last epoch if it was not due. The last state has been saved by now."""
         self._print(pl_module)
 
     def _print(self, pl_module: LightningModule) -> None:

@@ -54,6 +54,12 @@ class RunFolder:
                 f"a run's folder must be trained in by one process. Got {str(path)!r}, in which another one trains: "
                 "wait for it, or give ckpt_path the last.ckpt of another run."
             ) from error
+        except (OSError, NotImplementedError) as error:
+            self.discard()
+            raise BadInputError(
+                f"trainer.default_root_dir must be on a file system that can lock files. Got {str(path)!r}, where it "
+                f"cannot: {error}."
+            ) from error
         if marked_at(path):
             remove_unfinished(path)
 

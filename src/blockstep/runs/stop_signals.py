@@ -70,6 +70,11 @@ class StopSignals:
         """From now on, the first signal raises `Interrupted` again; one that was recorded does not."""
         self._postponed = False
 
+    def raise_received(self) -> None:
+        """Raise `Interrupted` if a signal was recorded."""
+        if self.received:
+            raise Interrupted(self.received)
+
     @property
     def seconds_since(self) -> float:
         """Seconds since the first signal; 0 if there was none."""

@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from blockstep.base.showing import Showing
 from blockstep.blocks.loader import num_events
 from blockstep.tensorboard.charts import Charts
 from blockstep.tensorboard.event_files import RunEvents
 
 
-class Dashboard(Callback):
+class Dashboard(Showing, Callback):
     """Write the run's description, its config, the groups of charts, and the validation before the first step.
 
     Args:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.tensorboard.summary import histogram
 
 from blockstep.base.errors import at_least
+from blockstep.base.showing import Showing
 from blockstep.blocks.loader import Block
 from blockstep.blocks.training import BlockTraining
 from blockstep.tensorboard.charts import AXIS
@@ -23,7 +24,7 @@ DESCRIPTIONS = {
 }
 
 
-class WeightHistograms(Callback):
+class WeightHistograms(Showing, Callback):
     """Draw histograms of the weights and of the last batch's gradients.
 
     They are drawn if asked for by `--trainer.callbacks+=blockstep.tensorboard.histograms.WeightHistograms`, since they

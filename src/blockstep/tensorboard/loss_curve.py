@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blockstep.base.showing import Showing, shielded
 from blockstep.blocks.loader import num_events
 from blockstep.tensorboard.charts import AXIS
 from blockstep.tensorboard.event_files import RunEvents
@@ -27,7 +28,7 @@ STEPS_TOGETHER = 1000
 """Losses of so many steps at most are collected and then processed together, which is much faster than one by one."""
 
 
-class LossCurve(Callback):
+class LossCurve(Showing, Callback):
     """Log train/step_loss: the mean loss over stretches of a two-hundredth of the run.
 
     A stretch is a number of events, so that runs of all batch sizes have as many points, at the same places. The loss
@@ -85,6 +86,7 @@ class LossCurve(Callback):
         if self._steps_waiting >= STEPS_TOGETHER:
             self.draw()
 
+    @shielded
     def draw(self) -> None:
         """Average the collected losses, and log the stretches that are complete."""
         if not self._waiting:

@@ -1,5 +1,6 @@
 import random
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 
 from blockstep.base import timed_logger
+from blockstep.checkpoints.checkpoint_file import read_checkpoint
 from blockstep.checkpoints.exact_resume import ExactResume
 from blockstep.checkpoints.last_checkpoint import LastCheckpoint
 
@@ -119,3 +121,14 @@ def test_the_last_state_is_saved_no_more_often_than_the_clock_allows(tmp_path, m
     monkeypatch.setattr(timed_logger, "SECONDS_BETWEEN_WRITES", 3600)
     run(tmp_path)
     assert [path.name for path in tmp_path.glob("*-*.ckpt")] == ["33-3.ckpt"]
+
+
+def test_gradients_are_accumulated_after_a_resume_within_an_epoch_as_before_it(example, monkeypatch):
+    monkeypatch.setattr("blockstep.base.timed_logger.SECONDS_BETWEEN_WRITES", 0.0)
+    scheduler = "{class_path: GradientAccumulationScheduler, init_args: {scheduling: {0: 4}}}"
+    words = ("--data.block_size=1", "--data.num_training=1120", "--data.num_validation=20")
+    words = (*words, f"--trainer.callbacks=[{scheduler}]")
+    assert example("fit", *words, "--trainer.max_steps=10") == 0
+    assert example("fit", "--ckpt_path=runs/run/version_0/checkpoints/last.ckpt", "--trainer.max_steps=-1") == 0
+    steps = read_checkpoint(Path("runs/run/version_0/checkpoints/last.ckpt"))["global_step"]
+    assert steps == 112 / 4

@@ -106,5 +106,5 @@ def test_a_refusal_after_the_training_keeps_what_the_run_has_saved(example, monk
         "        raise BadInputError('too late')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert example("fit", *QUICK, "--trainer.callbacks+=late.Refuses") == 2
+    assert example("fit", *QUICK, "--trainer.callbacks+=late.Refuses") == 1
     assert read_checkpoint(RUN / "checkpoints" / "last.ckpt")["epoch"] == 1

@@ -394,6 +394,11 @@ def gradient_hooked(model: nn.Module) -> nn.Module:
     return model
 
 
+def backward_hooked(model: nn.Module) -> nn.Module:
+    model[0].register_full_backward_pre_hook(lambda *_: None)
+    return model
+
+
 def plain_sgd(model: nn.Module) -> Optimizer:
     return SGD(model.parameters(), lr=0.01)
 
@@ -407,6 +412,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Optimize
     "batch norm": (lambda: small(nn.BatchNorm1d(10)), plain_sgd, "buffers"),
     "dropout": (lambda: small(nn.Dropout(0.5)), plain_sgd, "dropout"),
     "hooks": (lambda: hooked(small()), plain_sgd, "hooks"),
+    "backward hooks": (lambda: backward_hooked(small()), plain_sgd, "hooks"),
     "float64": (lambda: small().double(), plain_sgd, "float64"),
     "learning rate as a tensor": (small, lambda m: SGD(m.parameters(), lr=torch.tensor(0.01)), "is a tensor"),
     "optimizer hooks": (small, hooked_optimizer, "step hooks"),
@@ -561,3 +567,14 @@ def test_rows_of_another_shape_than_those_compiled_are_refused(data: tuple[Tenso
     _, _, block = trained(momentum)
     with pytest.raises(UnsupportedError, match="the shape"):
         block.run(*data)
+
+
+def test_parameters_that_are_no_longer_trained_are_noticed_before_the_next_step():
+    model = small()
+    block = compiled(model, plain_sgd(model), bce_of_logits, 10)
+    block.run(*events(20))
+    model[0].requires_grad_(False)
+    before = model[0].weight.clone()
+    with pytest.raises(UnsupportedError, match="not all parameters are trained"):
+        block.run(*events(20))
+    assert torch.equal(model[0].weight, before)

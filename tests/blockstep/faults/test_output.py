@@ -61,3 +61,11 @@ def test_a_name_that_the_terminal_cannot_show_is_printed_as_codes():
     status, said = run_example(*FIT, "--name=läuft", env={"PYTHONIOENCODING": "ascii"}, stdout=subprocess.DEVNULL)
     assert (status, said) == (0, "")
     assert Path("runs/läuft/version_0/checkpoints/last.ckpt").exists()
+
+
+@needs_bash
+@pytest.mark.parametrize("words", [["--version"], ["fit", "--help"], FIT], ids=" ".join)
+def test_a_closed_standard_output_is_no_output(words):
+    command = f"{sys.executable} -m example {' '.join(words)} >&-"
+    done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,77 @@
+"""YAML text checked before it is built: without this module, brackets could end the process, and keys be lost."""
+
+import re
+from dataclasses import dataclass, field
+
+import yaml  # type: ignore[import-untyped] # it brings no annotations
+from jsonargparse._loaders_dumpers import get_yaml_default_loader  # it has no public name; a test notices a change
+
+from blockstep.base.errors import BadInputError
+
+MOST_LEVELS = 50
+"""The most levels of lists and mappings within each other: five times what a run's config has."""
+
+NUMBERS = {
+    "tag:yaml.org,2002:int": re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)$"),
+    "tag:yaml.org,2002:float": re.compile(
+        r"[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?$|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"
+        r"|[-+]?\.[0-9][0-9_]*([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"
+    ),
+}
+"""How numbers are written. YAML has more ways, which surprise: 1:30, to the base of 60, is 90, and 017 is 15."""
+
+
+def read_numbers_as_written() -> None:
+    """Have jsonargparse read what `NUMBERS` does not match as text."""
+    loader = get_yaml_default_loader()  # type: ignore[no-untyped-call]
+    resolvers = loader.yaml_implicit_resolvers
+    for letter, rules in resolvers.items():
+        resolvers[letter] = [(tag, NUMBERS.get(tag, pattern)) for tag, pattern in rules]
+
+
+def check_text(text: str) -> None:
+    """Check YAML before it is built. To build it is recursive, in C, where too many levels end the process.
+
+    Args:
+        text: A config, or a single argument.
+
+    Raises:
+        BadInputError: If it has too many levels, or the same key twice in a mapping.
+        yaml.YAMLError: If it is not YAML.
+    """
+    levels: list[_Level] = []
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.NodeEvent) and levels:
+            levels[-1].take(event)
+        if isinstance(event, yaml.CollectionEndEvent):
+            levels.pop()
+        elif isinstance(event, yaml.CollectionStartEvent):
+            levels.append(_Level(isinstance(event, yaml.MappingStartEvent)))
+        if len(levels) > MOST_LEVELS:
+            raise BadInputError(f"a config or an argument must have at most {MOST_LEVELS} levels. Got one with more.")
+
+
+@dataclass
+class _Level:
+    """A list or a mapping while its parts are read."""
+
+    is_mapping: bool
+    lines: dict[str, int] = field(default_factory=dict)  # of the keys
+    parts: int = 0
+
+    def take(self, event: yaml.NodeEvent) -> None:
+        """Check a key; count it, or a value."""
+        word = event.value if isinstance(event, yaml.ScalarEvent) else None
+        is_key = self.is_mapping and self.parts % 2 == 0
+        self.parts += 1
+        if is_key:
+            self._check_key(word, event.start_mark.line + 1)
+
+    def _check_key(self, word: str | None, line: int) -> None:
+        if word is None:
+            return
+        if word in self.lines:
+            raise BadInputError(
+                f"a config must have each key once. Got {word!r} in line {self.lines[word]} and in line {line}."
+            )
+        self.lines[word] = line
