@@ -41,7 +41,7 @@ def test_messages_that_cannot_be_written_change_no_exit_status():
 @needs_bash
 def test_a_reader_that_closes_the_pipe_ends_the_run_quietly_and_what_was_saved_is_kept():
     fit = f"{sys.executable} -m example {' '.join(FIT)} --data.num_training=100 --trainer.max_epochs=100000"
-    words = ["bash", "-c", f"{fit} | head -200 | tail -1; exit ${{PIPESTATUS[0]}}"]
+    words = ["bash", "-c", f"{fit} | head -2000 | tail -1; exit ${{PIPESTATUS[0]}}"]
     done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 141
     assert done.stdout.startswith("epoch = ")
