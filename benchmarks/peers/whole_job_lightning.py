@@ -43,5 +43,5 @@ trainer = Trainer(
 trainer.fit(
     ValidatedClassifier(),
     DataLoader(data, batch_size=batch_size),
-    DataLoader(events, batch_size=validation.BATCH_SIZE),
+    DataLoader(events, batch_size=1000),
 )
