@@ -19,7 +19,7 @@ import numpy as np
 from conftest import command
 from numpy.random import SeedSequence
 from report import ROOT, fill
-from whole_job_tables import growth_is_linear, tables
+from whole_job_tables import growth_is_linear, head, ratios, tables
 from whole_process import SHORT, Epochs, Printed, ProcessError, last_metrics, run
 
 from batchlab.toy import draw_events, posterior
@@ -141,6 +141,7 @@ def main() -> None:
     text = tables(cases)
     print(text)
     fill(ROOT / "benchmarks" / "README.md", "whole job", text)
+    fill(ROOT / "README.md", "whole job", "\n\n".join([head(cases), ratios(cases)]))
     if not growth_is_linear(cases["batch"]):
         sys.exit("A hundred times the validation events do not take about a hundred times as long.")
 

@@ -162,11 +162,13 @@ class CompiledBlock:
             raise UnsupportedError("not all parameters are trained any longer, or there is another group of them")
         data = tuple(tensor.contiguous() for tensor in data)
         parts = list(self._parts(data))  # a list, so that an UnsupportedError is raised before the first step
-        carried, done = self._carried()
+        done, carried = self._steps_done(), self._carried()  # in this order, since the state counts as a step
+        changed = _checked_addresses(carried, self._shapes)
         losses = []
         for program, count, where in parts:
-            losses.append(self._take_steps(program, count, where, carried, done))
+            losses.append(self._take_steps(program, count, changed, where, done))
             done += count
+        torch.autograd.graph.increment_version(carried)  # autograd cannot see that the program has changed them
         return losses[0] if len(losses) == 1 else torch.cat([torch.empty(0), *losses])
 
     def _parts(self, data: Sequence[Tensor]) -> Iterator[tuple[_Program, int, Addresses]]:
@@ -201,39 +203,35 @@ class CompiledBlock:
             self._programs[size] = _Program(run, torch.empty(text.scratch), [tuple(part.shape[1:]) for part in batch])
         return self._programs[size]
 
-    def _take_steps(self, program: _Program, count: int, data: Addresses, carried: list[Tensor], done: int) -> Tensor:
+    def _take_steps(self, program: _Program, count: int, carried: Addresses, data: Addresses, done: int) -> Tensor:
         numbers, losses = self._numbers(count, done), torch.empty(count)
         program.run(
             ctypes.c_int64(count),
-            addresses(carried, self._shapes),
+            carried,
             data,
             ctypes.c_void_p(numbers.ctypes.data),
             ctypes.c_void_p(losses.data_ptr()),
             ctypes.c_void_p(program.scratch.data_ptr()),
         )
-        torch.autograd.graph.increment_version(carried)  # autograd cannot see that the program has changed them
         if self._rule.counts:
             for p in self._parameters.values():
                 self._optimizer.state[p]["step"] += count
         return losses
 
-    def _carried(self) -> tuple[list[Tensor], int]:
-        """Return what the program changes, each parameter and its state, and the number of steps before this block.
-
-        State that does not exist yet is created as torch creates it.
+    def _steps_done(self) -> int:
+        """Return the number of steps before this block.
 
         Raises:
-            UnsupportedError: If it is not what the program was compiled for: it may come from a checkpoint.
+            UnsupportedError: If it is not the same for all parameters: it may come from a checkpoint.
         """
         taken = {self._steps_of(p) for p in self._parameters.values()}
         if len(taken) != 1:
             raise UnsupportedError("the optimizer has taken more steps with one parameter than with another")
-        carried = [tensor for p in self._parameters.values() for tensor in (p, *self._states_of(p))]
-        addresses(carried, self._shapes)
-        ranges = sorted((t.data_ptr(), t.data_ptr() + t.nbytes) for t in carried if t.nbytes)
-        if any(end > start for (_, end), (start, _) in pairwise(ranges)):
-            raise UnsupportedError("two of the parameters and the optimizer's states share their memory")
-        return carried, taken.pop()
+        return taken.pop()
+
+    def _carried(self) -> list[Tensor]:
+        """Return what the program changes: each parameter, and its state, which is created as torch creates it."""
+        return [tensor for p in self._parameters.values() for tensor in (p, *self._states_of(p))]
 
     def _states_of(self, p: nn.Parameter) -> list[Tensor]:
         if not self._rule.states:
@@ -272,6 +270,15 @@ class CompiledBlock:
         """Return which terms the optimizer's update has. A program contains only these."""
         group = self._optimizer.param_groups[0]
         return tuple(bool(group.get(name)) for name in ("momentum", "weight_decay", "nesterov", "maximize", "amsgrad"))
+
+
+def _checked_addresses(carried: list[Tensor], shapes: Sequence[tuple[int, ...]]) -> Addresses:
+    """Return the addresses of tensors that a program changes, which may not overlap."""
+    found = addresses(carried, shapes)
+    ranges = sorted((start, start + t.nbytes) for start, t in zip(found, carried, strict=True) if t.nbytes)
+    if any(end > start for (_, end), (start, _) in pairwise(ranges)):
+        raise UnsupportedError("two of the parameters and the optimizer's states share their memory")
+    return found
 
 
 def addresses(tensors: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> Addresses:
