@@ -1,8 +1,10 @@
 """Checksummed checkpoints, read as data only: without it, damage would go unnoticed, and a file could run code."""
 
 import hashlib
+import inspect
 import io
 import pickle
+import zipfile
 from collections.abc import Callable
 from copy import copy, deepcopy
 from pathlib import Path
@@ -27,6 +29,9 @@ KEY = "blockstep"
 
 MARK = b"\nblockstep sha256 "
 """Written after the archive of torch.save, and followed by its SHA-256. torch.load ignores both."""
+
+LOADER_KEYWORDS = ("checkpoint_path", "map_location", "hparams_file", "strict", "weights_only")
+"""Arguments of Lightning's `load_from_checkpoint`."""
 
 HYPERPARAMETERS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 """Where Lightning's checkpoints hold the values of each group of keys."""
@@ -95,16 +100,26 @@ class CheckedLoading:
                 always true.
 
         Raises:
-            BadInputError: If the file is damaged, or not a checkpoint of this package.
+            BadInputError: If the file is damaged, not a checkpoint of this package, or lacks the module's weights.
         """
         checkpoint = read_checkpoint(Path(checkpoint_path))
         key: str = cls.CHECKPOINT_HYPER_PARAMS_KEY  # type: ignore[attr-defined] # both of Lightning's classes have it
-        settings = restore_factories(checkpoint.pop(key, {}))
+        settings = _arguments_of(cls, restore_factories(checkpoint.pop(key, {})))
         copy = io.BytesIO()
         torch.save(checkpoint, copy)
         copy.seek(0)
         given = settings | kwargs | {"weights_only": True}
-        return super().load_from_checkpoint(copy, *args, **given)  # type: ignore[misc,no-any-return]
+        try:
+            return super().load_from_checkpoint(copy, *args, **given)  # type: ignore[misc,no-any-return]
+        except RuntimeError as error:  # torch's, for weights of other names or shapes
+            raise _unusable(Path(checkpoint_path), f"does not hold the weights of this {cls.__name__}") from error
+
+
+def _arguments_of(cls: type, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that a class takes, but no keyword of Lightning's loader: a file may not choose these."""
+    taken = inspect.signature(cls).parameters
+    free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+    return {key: value for key, value in settings.items() if key not in LOADER_KEYWORDS and (free or key in taken)}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -131,11 +146,24 @@ def _read(path: Path) -> dict[str, Any]:
         raise _unusable(path, "has no checksum at its end: it is another program's, or was cut short")
     if digest != _digest(archive):
         raise _unusable(path, "is damaged: its checksum is not that of its content")
+    if _inflates(archive):
+        raise _unusable(path, "is compressed, and could fill the memory; it was not loaded")
     try:
         checkpoint: dict[str, Any] = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise _unusable(path, "holds more than data, and may run code; it was not loaded") from error
     return checkpoint
+
+
+def _inflates(archive: bytes) -> bool:
+    """Whether a zip archive has compressed entries, which torch never writes, or entries that overlap."""
+    content = io.BytesIO(archive)
+    if not zipfile.is_zipfile(content):
+        return False
+    with zipfile.ZipFile(content) as file:
+        entries = file.infolist()
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    return not stored or sum(entry.file_size for entry in entries) > len(archive)
 
 
 def load_settings(path: Path) -> dict[str, Any]:
@@ -194,14 +222,17 @@ def _digest(archive: bytes) -> bytes:
 
 def _check_format(path: Path, checkpoint: Any) -> None:
     ours = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(ours, dict):
+    if not (isinstance(ours, dict) and isinstance(written := ours.get("format"), int)):
         raise _unusable(path, "was not written by fit")
-    if ours["format"] > FORMAT:
-        version = ours["versions"][KEY]
+    if written > FORMAT:
+        versions = ours.get("versions")
+        version = versions.get(KEY) if isinstance(versions, dict) else "of an unknown version"
         raise _unusable(path, f"was written by {KEY} {version}, which is newer: update {KEY} to read it")
     for group, where in HYPERPARAMETERS.items():
         try:
             restore_factories(checkpoint.get(where, {}))
+        except RecursionError as error:
+            raise _unusable(path, f"holds hyperparameters that contain themselves: {group}") from error
         except ValueError as error:
             why = f"holds hyperparameters that are not data alone: {group}.{error}"
             raise _unusable(path, why.removesuffix(".")) from error

@@ -1,7 +1,10 @@
+import hashlib
+import io
 import os
 import pickle
 import random
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -224,36 +227,92 @@ def test_a_checkpoint_of_a_newer_version_is_refused_and_the_version_named(checkp
 
 
 def test_the_best_checkpoint_is_written_before_the_next_other_one(tmp_path):
-    io = ChecksummedCheckpointIO()
+    checkpoint_io = ChecksummedCheckpointIO()
     for step in (1, 2):
-        io.save_checkpoint({"step": step}, tmp_path / BEST)
+        checkpoint_io.save_checkpoint({"step": step}, tmp_path / BEST)
     assert not (tmp_path / BEST).exists()
-    io.save_checkpoint({"step": 3}, tmp_path / "last.ckpt")
+    checkpoint_io.save_checkpoint({"step": 3}, tmp_path / "last.ckpt")
     assert torch.load(tmp_path / BEST, weights_only=True) == {"step": 2}
     assert (tmp_path / BEST).stat().st_mtime_ns <= (tmp_path / "last.ckpt").stat().st_mtime_ns
 
 
 def test_the_best_checkpoint_is_written_as_the_run_ends(tmp_path):
-    io = ChecksummedCheckpointIO()
-    io.save_checkpoint({"step": 1}, tmp_path / BEST)
-    io.teardown()
+    checkpoint_io = ChecksummedCheckpointIO()
+    checkpoint_io.save_checkpoint({"step": 1}, tmp_path / BEST)
+    checkpoint_io.teardown()
     assert torch.load(tmp_path / BEST, weights_only=True) == {"step": 1}
 
 
 def test_a_deleted_best_checkpoint_is_not_written(tmp_path):
-    io = ChecksummedCheckpointIO()
-    io.save_checkpoint({"step": 1}, tmp_path / BEST)
-    io.remove_checkpoint(tmp_path / BEST)
-    io.teardown()
+    checkpoint_io = ChecksummedCheckpointIO()
+    checkpoint_io.save_checkpoint({"step": 1}, tmp_path / BEST)
+    checkpoint_io.remove_checkpoint(tmp_path / BEST)
+    checkpoint_io.teardown()
     assert not (tmp_path / BEST).exists()
 
 
 def test_a_waiting_best_checkpoint_is_not_changed_by_what_is_trained_meanwhile(tmp_path):
-    io, weights, state = ChecksummedCheckpointIO(), torch.zeros(2), {"lrs": [0.1]}
-    io.save_checkpoint({"weights": weights, "schedule": state}, tmp_path / BEST)
+    checkpoint_io, weights, state = ChecksummedCheckpointIO(), torch.zeros(2), {"lrs": [0.1]}
+    checkpoint_io.save_checkpoint({"weights": weights, "schedule": state}, tmp_path / BEST)
     weights += 1
     state["lrs"][0] = 0.2
-    io.teardown()
+    checkpoint_io.teardown()
     saved = torch.load(tmp_path / BEST, weights_only=True)
     assert saved["weights"].tolist() == [0, 0]
     assert saved["schedule"] == {"lrs": [0.1]}
+
+
+LOADER_KEYWORDS = {
+    "hparams_file": "other.yaml", "strict": False, "map_location": "meta", "weights_only": False,
+    "checkpoint_path": "x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", LOADER_KEYWORDS)
+def test_a_checkpoint_does_not_choose_how_lightning_loads_it(key, checkpoint):
+    Path("other.yaml").write_text("width: 3")
+    path = manipulated(checkpoint, "hyper_parameters", {key: LOADER_KEYWORDS[key]})
+    loaded, own = Classifier.load_from_checkpoint(path), Classifier.load_from_checkpoint(checkpoint)
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), own.parameters(), strict=True))
+
+
+def test_a_checkpoint_without_weights_gives_no_model_with_random_ones(checkpoint):
+    content = read_checkpoint(checkpoint)
+    content["hyper_parameters"]["strict"] = False
+    content["state_dict"] = {}
+    ChecksummedCheckpointIO().save_checkpoint(content, "empty.ckpt")
+    with pytest.raises(BadInputError, match="does not hold the weights of this Classifier"):
+        Classifier.load_from_checkpoint("empty.ckpt")
+
+
+@each_reader
+def test_a_checkpoint_that_inflates_is_refused_before_it_is_loaded(load, checkpoint, tmp_path):
+    archive = checkpoint.read_bytes().rpartition(MARK)[0]
+    small = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    content = small.getvalue() + MARK + hashlib.sha256(small.getvalue()).hexdigest().encode()
+    assert_refused(content, tmp_path / "small.ckpt", "is compressed", load)
+
+
+def cyclic():
+    value = {}
+    value["value"] = value
+    return value
+
+
+WRONG = {
+    "no format": (KEY, {}), "a format that is no number": (KEY, {"format": "1"}),
+    "a newer format without versions": (KEY, {"format": FORMAT + 1}),
+    "a value within itself": ("hyper_parameters", cyclic()),
+}  # fmt: skip
+
+
+@each_reader
+@pytest.mark.parametrize(("key", "value"), WRONG.values(), ids=WRONG)
+def test_a_checkpoint_that_lacks_what_is_read_first_is_refused(key, value, load, checkpoint):
+    content = read_checkpoint(checkpoint) | {key: value}
+    ChecksummedCheckpointIO().save_checkpoint(content, "wrong.ckpt")
+    with pytest.raises(BadInputError, match="ckpt_path must be a checkpoint"):
+        load(Path("wrong.ckpt"))
