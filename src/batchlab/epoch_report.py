@@ -25,7 +25,7 @@ class ContourReport(EpochReport):
 
     Args:
         print_every_n_epochs: Epochs from one printed line to the next. By default each epoch is printed, as in the
-            notebook; the last one always is.
+            notebook, on a terminal at most twenty a second; the last one always is.
         figure_every_n_epochs: Epochs from one contour to the next; the last epoch is always drawn. A contour takes
             longer than a mini-batch epoch, and TensorBoard shows ten frames unless it is told
             --samples_per_plugin=images=1000, as batchlab view tells it; so the default null draws after epochs 1,

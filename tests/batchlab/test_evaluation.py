@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from systems import needs_compiler
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
@@ -15,6 +16,21 @@ from blockstep.blocks.row_loader import ROWS_OF_BATCH, RowLoader
 from blockstep.runs.csv_logger import read_rows
 
 SIZES = (1, 2, 999, 1001, ROWS_OF_BATCH + 1)
+READING = """
+import time
+from pathlib import Path
+
+from lightning.pytorch import Callback
+
+
+class Reading(Callback):
+    def on_train_epoch_start(self, trainer, pl_module):
+        time.sleep(1.1)  # the table is written at most once a second
+
+    def on_train_end(self, trainer, pl_module):
+        rows = (Path(trainer.log_dir) / "metrics.csv").read_text().splitlines()[1:]
+        Path("rows.txt").write_text(str(len(rows)))
+"""
 SCORES = ("val/loss", "val/regret", "val/auroc", "val/average_precision")
 
 
@@ -122,3 +138,26 @@ def test_scores_are_the_same_bits_from_run_to_run_and_after_a_resume(batchlab):
     one, two, resumed = (val_rows(Path("runs", name, "version_0")) for name in ("one", "two", "resumed"))
     assert len(one) == 4
     assert one == two == resumed
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 1001])
+def test_a_compiled_validation_logs_what_the_plain_way_gives(count):
+    model, (x, t, posterior) = BinaryClassifier(engine="compiled"), events(count)
+    logged = validate(model, RowLoader(TensorDataset(x, t, posterior)))
+    with torch.inference_mode():
+        plain = plain_scores(model.network(x), t, posterior)
+    assert logged == pytest.approx(plain, rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("limit", ["limit_val_batches", "overfit_batches"])
+def test_a_fraction_of_the_validation_can_be_asked_for(limit, batchlab):
+    assert batchlab("fit", "--data.num_validation=5000", f"--trainer.{limit}=0.5") == 0
+
+
+def test_the_table_is_written_while_a_run_without_checkpoints_trains(batchlab):
+    Path("reading.py").write_text(READING)
+    words = ("--trainer.enable_checkpointing=false", "--trainer.callbacks+=reading.Reading", "--trainer.max_epochs=3")
+    assert batchlab("fit", "--data.num_validation=50", "--data.batch_size=1100", *words) == 0
+    assert int(Path("rows.txt").read_text()) >= 2

@@ -12,6 +12,9 @@ from blockstep.blocks.loader import Batch, fetch
 ROWS_OF_BATCH = 2**16
 """Rows of a batch: few batches cost little time of Lightning's, and none of them takes much memory."""
 
+ROWS_OF_SMALL_BATCH = 1000
+"""Rows of a batch if the trainer is limited to a fraction of the batches, of which there must then be some."""
+
 
 class RowLoader:
     """Load the rows of a data set in order, in large batches. On several devices, each gets its part of every batch.
@@ -19,7 +22,7 @@ class RowLoader:
     Args:
         dataset: As in `BlockLoader`: `dataset[rows]`, for a slice, gives a tuple of tensors with these rows.
         trainer: The trainer, which knows the devices; None for all rows.
-        batch_size: Rows of a batch, over all devices together.
+        batch_size: Rows of a batch, over all devices together; fewer if the trainer takes a fraction of the batches.
         num_workers: Processes that load rows.
     """
 
@@ -30,7 +33,9 @@ class RowLoader:
         batch_size: int = ROWS_OF_BATCH,
         num_workers: int = 0,
     ) -> None:
-        self.dataset, self.trainer, self.batch_size = dataset, trainer, batch_size
+        limited = trainer is not None and any(isinstance(limit, float) and 0 < limit < 1 for limit in _limits(trainer))
+        self.dataset, self.trainer = dataset, trainer
+        self.batch_size = min(batch_size, ROWS_OF_SMALL_BATCH) if limited else batch_size
         self.num_workers = num_workers
         self.rows = len(dataset)  # type: ignore[arg-type] # torch's Dataset leaves __len__ to its subclasses
 
@@ -46,3 +51,7 @@ class RowLoader:
         if self.trainer is None or self.trainer.world_size == 1:
             return tensor
         return tensor.tensor_split(self.trainer.world_size)[self.trainer.global_rank]
+
+
+def _limits(trainer: Trainer) -> tuple[float | int, ...]:
+    return (trainer.limit_val_batches, trainer.limit_test_batches, trainer.limit_predict_batches)

@@ -135,10 +135,12 @@ class BlockTraining(LightningModule):
             self.log_dict(dict(scores))  # which `trainer.validate` prints and returns
             return
         trainer.callback_metrics.update(scores)
+        trainer.logged_metrics.update(scores)
         if not trainer.sanity_checking:
             logged = {"epoch": trainer.current_epoch, **{tag: float(score) for tag, score in scores.items()}}
             for logger in trainer.loggers:
                 logger.log_metrics(logged, trainer.global_step - 1)
+                logger.save()  # as Lightning does
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the two sums of the mean, for a run that is resumed in the middle of an epoch."""

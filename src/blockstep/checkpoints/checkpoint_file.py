@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import io
 import pickle
+import time
 import zipfile
 from collections.abc import Callable
 from copy import copy, deepcopy
@@ -14,6 +15,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
+from blockstep.base import timed_logger
 from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import restore_factories
@@ -40,23 +42,27 @@ HYPERPARAMETERS = {"model": "hyper_parameters", "data": "datamodule_hyper_parame
 class ChecksummedCheckpointIO(TorchCheckpointIO):
     """Write checkpoints atomically and with a checksum, and verify it when they are read.
 
-    A best.ckpt may be saved in every epoch, and to write it would take longer than the epoch. So it is kept in memory
-    until another checkpoint is written, or the run ends.
+    A best.ckpt may be saved in every epoch, and to write it would take longer than the epoch. So it is written at most
+    once a second, before another checkpoint, and as the run ends; until then it is kept in memory.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[Path, dict[str, Any]] = {}
+        self._written_at = time.monotonic()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write a checkpoint, and what is kept in memory before it; keep a best.ckpt in memory."""
+        """Write a checkpoint, and what is kept in memory before it; keep a best.ckpt in memory for up to a second."""
         if Path(path).name == BEST:
             self._waiting[Path(path)] = _copied(checkpoint)  # in place of an earlier one
+            if time.monotonic() - self._written_at > timed_logger.SECONDS_BETWEEN_WRITES:
+                self.flush()
         else:
             self.flush()
             _write(Path(path), checkpoint)
 
     def flush(self) -> None:
         """Write what is kept in memory, in the order in which it was saved."""
+        self._written_at = time.monotonic()
         while self._waiting:
             path, checkpoint = next(iter(self._waiting.items()))
             _write(path, checkpoint)

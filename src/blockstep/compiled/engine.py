@@ -1,7 +1,10 @@
 """The compiled engine as a callback: without it, users would have to build and call `CompiledBlock` themselves."""
 
+from contextlib import suppress
 from functools import cache
+from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
@@ -28,8 +31,7 @@ class CompiledEngine(Callback):
 
     def __init__(self) -> None:
         self._block: CompiledBlock | None = None
-        self._forward: CompiledForward | None = None
-        self._forward_refused = False
+        self._forwards: dict[Any, CompiledForward | None] = {}  # by a row's shape and type; None is refused
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compile the program or load it from disk; if that is not possible, print the reason.
@@ -37,7 +39,7 @@ class CompiledEngine(Callback):
         Raises:
             TypeError: If the module is not a BlockTraining.
         """
-        self._block = None
+        self._block, self._forwards = None, {}
         if not isinstance(pl_module, BlockTraining):
             raise TypeError(f"CompiledEngine is for a BlockTraining. Got {type(pl_module).__name__} instead.")
         try:
@@ -61,15 +63,28 @@ class CompiledEngine(Callback):
 
     def forward_rows(self, module: BlockTraining, x: Tensor) -> Tensor:
         """Return `module(x)` in an evaluation. What cannot be compiled is eager, and the reason is printed."""
-        if self._forward_refused or module.training:
+        if module.training or torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type):
             return forward_rows(module, x)
-        try:
-            self._forward = self._forward or CompiledForward(module, x, _say)
-            return self._forward(x)
-        except UnsupportedError as reason:
-            _say(f"engine: evaluation is eager, not compiled: {reason}")
-            self._forward_refused = True
-            return forward_rows(module, x)
+        compiled = self._forward_for(module, x)
+        with suppress(UnsupportedError):  # a parameter that was given another shape, say
+            if compiled is not None:
+                return compiled(x)
+        return forward_rows(module, x)
+
+    def _forward_for(self, module: BlockTraining, x: Tensor) -> CompiledForward | None:
+        key = (x.shape[1:], x.dtype, x.device)
+        known = self._forwards.get(key)
+        if key not in self._forwards or (known is not None and not known.is_of(module)):
+            try:
+                self._forwards[key] = CompiledForward(module, x, _say)
+            except UnsupportedError as reason:
+                _say(f"engine: evaluation is eager, not compiled: {reason}")
+                self._forwards[key] = None
+        return self._forwards[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the programs out of a copy, which builds its own."""
+        return {"_block": None, "_forwards": {}}
 
 
 @rank_zero_only

@@ -1,7 +1,9 @@
 """A forward pass as one program: without it, validating would take several times as long as compiled training."""
 
 import ctypes
+import operator
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ class CompiledForward:
     """Compute `module(x)` for any number of rows in one call. No row may depend on the others.
 
     Args:
-        module: The module, whose parameters are read anew in each call.
+        module: The module, whose parameters are read anew in each call. It must keep its parts: see `is_of`.
         x: Some rows, for their shape and type.
         say: Called with a message before the program is compiled.
 
@@ -34,6 +36,7 @@ class CompiledForward:
         if reason:
             raise UnsupportedError(reason)
         self._parameters = dict(module.named_parameters())
+        self._parts = _parts(module)
         self._shapes = [tuple(p.shape) for p in self._parameters.values()]
         self._width = tuple(x.shape[1:])
 
@@ -47,6 +50,12 @@ class CompiledForward:
         self._scratch = torch.empty(text.scratch)
         self._run = load(text.text, say).run_block
         self._run.restype = None
+
+    def is_of(self, module: nn.Module) -> bool:
+        """Whether the program still computes what the module does: none of its parts was replaced or given a hook."""
+        parts = _parts(module)
+        same = len(parts) == len(self._parts) and all(map(operator.is_, parts, self._parts))
+        return same and unsupported(module) is None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return `module(x)`.
@@ -77,3 +86,7 @@ class CompiledForward:
             ctypes.c_void_p(results.data_ptr()),
             ctypes.c_void_p(self._scratch.data_ptr()),
         )
+
+
+def _parts(module: nn.Module) -> list[Any]:
+    return [*module.modules(), *module.parameters()]

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from example.model import Classifier
@@ -97,3 +99,50 @@ def test_a_parameter_that_has_changed_its_shape_is_refused():
     net[0].weight.data = torch.zeros(1)
     with pytest.raises(UnsupportedError):
         forward(x_of(5))
+
+
+def other_weights(module):
+    module.load_state_dict({name: 2 * value for name, value in module.state_dict().items()}, assign=True)
+
+
+def another_layer(module):
+    module.net = three_outputs()
+
+
+def another_activation(module):
+    module.net[1] = nn.Tanh()
+
+
+def a_hook(module):
+    module.net[0].register_forward_hook(lambda layer, given, out: out + 1)
+
+
+@pytest.mark.parametrize("change", [other_weights, another_layer, another_activation, a_hook])
+def test_a_part_that_is_replaced_after_the_first_call_is_noticed(change):
+    module = Net(three_outputs()).eval()
+    with torch.inference_mode():
+        module.forward_rows(x_of(7))
+    change(module)
+    with torch.inference_mode():
+        torch.testing.assert_close(module.forward_rows(x_of(7)), module(x_of(7)), rtol=1e-5, atol=1e-6)
+
+
+def test_with_gradients_the_module_itself_is_called():
+    module = Net(three_outputs()).eval()
+    assert module.forward_rows(x_of(7)).requires_grad
+
+
+def test_a_call_of_another_type_is_eager_and_the_next_one_is_compiled_again():
+    module = Net(three_outputs()).eval()
+    with torch.inference_mode():
+        module.double().forward_rows(x_of(7).double())
+        module.float()
+        module.forward_rows(x_of(7))
+    assert any(module.engine._forwards.values())
+
+
+def test_a_module_that_was_evaluated_can_be_copied():
+    module = Net(three_outputs()).eval()
+    with torch.inference_mode():
+        before = module.forward_rows(x_of(7))
+        assert torch.equal(copy.deepcopy(module).forward_rows(x_of(7)), before)
