@@ -37,7 +37,7 @@ def head(cases: dict[str, Cases]) -> str:
     shortest = min(min(case.differences) for case in epochs)
     return (
         f"Measured on {datetime.now(UTC).date()}, one thread of {processor()}, torch {version('torch')}, "
-        f"{len(epochs[0].seconds)} rounds: medians [quartiles]. The long runs took at least {shortest:.1f} s longer "
+        f"{len(epochs[0].seconds)} rounds: medians [quartiles].\nThe long runs took at least {shortest:.1f} s longer "
         "than the short ones."
     )
 

@@ -147,6 +147,22 @@ def test_two_processes_without_blocks_give_the_numbers_of_one_at_the_same_global
         assert numbers[1] == pytest.approx(numbers[0], rel=1e-3)
 
 
+@pytest.mark.slow
+def test_two_processes_give_the_scores_of_one_for_equal_weights():
+    assert start("fit", "--data.num_validation=501").returncode == 0
+    scores = []
+    for more in ((), ("--trainer.devices=2", "--trainer.strategy=ddp")):
+        done = start("validate", f"--ckpt_path={LAST}", *more)
+        assert done.returncode == 0, done.stderr
+        scores.append(
+            {name: float(value) for name, value in re.findall(r"(val/\w+)\W+([\d.]+(?:e-\d+)?)", done.stdout)}
+        )
+    assert len(scores[0]) == 4
+    assert scores[1] == pytest.approx(scores[0], rel=1e-6)
+    for area in ("val/auroc", "val/average_precision"):
+        assert scores[1][area] == scores[0][area]
+
+
 # By what is wrong: the arguments, and what the message must say about the rule and about the value.
 BAD = {
     "batch size 0": (["fit", "--data.batch_size=0"], "batch_size must be at least 1", "Got 0"),

@@ -121,11 +121,14 @@ def test_an_ordinary_data_loader_gives_the_same_scores():
 def test_validation_of_nan_weights_logs_nan_losses_as_the_plain_way_does(batchlab):
     nan = ("--model.optimizer=SGD", "--model.optimizer.lr=1e30", "--on_nan=ignore", "--data.num_validation=50")
     assert batchlab("fit", *nan, "--name=nan", "--trainer.num_sanity_val_steps=0") == 0
-    ((loss, above, auroc, _),) = ([float(value) for value in row] for row in val_rows(Path("runs/nan/version_0")))
+    ((loss, above, auroc, precision),) = (
+        [float(value) for value in row] for row in val_rows(Path("runs/nan/version_0"))
+    )
     logits, (_, t, posterior) = torch.full((50, 1), torch.nan), events(50)
     assert math.isnan(loss)
     assert math.isnan(above)
-    assert auroc == plain_scores(logits, t, posterior)["val/auroc"]
+    plain = plain_scores(logits, t, posterior)
+    assert (auroc, precision) == (plain["val/auroc"], plain["val/average_precision"])
 
 
 def test_scores_are_the_same_bits_from_run_to_run_and_after_a_resume(batchlab):

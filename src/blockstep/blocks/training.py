@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
@@ -137,10 +137,7 @@ class BlockTraining(LightningModule):
         trainer.callback_metrics.update(scores)
         trainer.logged_metrics.update(scores)
         if not trainer.sanity_checking:
-            logged = {"epoch": trainer.current_epoch, **{tag: float(score) for tag, score in scores.items()}}
-            for logger in trainer.loggers:
-                logger.log_metrics(logged, trainer.global_step - 1)
-                logger.save()  # as Lightning does
+            log_to_all(trainer, {tag: float(score) for tag, score in scores.items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the two sums of the mean, for a run that is resumed in the middle of an epoch."""
@@ -195,6 +192,13 @@ class BlockTraining(LightningModule):
         weighted = map(mul, losses.tolist(), block.rows.tolist())
         self._loss_sum = reduce(add, weighted, float(self._loss_sum))
         self._loss_rows += len(block.tensors[0])
+
+
+def log_to_all(trainer: Trainer, values: dict[str, float]) -> None:
+    """Log values of the epoch so far to all loggers, and save them, as Lightning does at an epoch's end."""
+    for logger in trainer.loggers:
+        logger.log_metrics({"epoch": trainer.current_epoch, **values}, trainer.global_step - 1)
+        logger.save()
 
 
 def forward_rows(module: LightningModule, x: Tensor) -> Tensor:

@@ -116,6 +116,7 @@ class CheckedLoading:
         copy.seek(0)
         given = settings | kwargs | {"weights_only": True}
         try:
+            # The class that this is mixed into has it.
             return super().load_from_checkpoint(copy, *args, **given)  # type: ignore[misc,no-any-return]
         except RuntimeError as error:  # torch's, for weights of other names or shapes
             raise _unusable(Path(checkpoint_path), f"does not hold the weights of this {cls.__name__}") from error

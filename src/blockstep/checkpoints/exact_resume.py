@@ -87,7 +87,7 @@ class ExactResume(Callback):
         self._restore()
         if trainer.fit_loop.restarted_mid_epoch:
             _start_epoch_again(trainer, pl_module)
-        if not trainer.fit_loop.restarted_mid_epoch:
+        else:
             self._restored = {}
             # If max_steps is set, Lightning treats every checkpoint as one from the middle of an epoch.
             end_restart(trainer)

@@ -133,9 +133,8 @@ def _refuse_pipes(args: list[str]) -> None:
     """Raise BadInputError for a config that is a named pipe: one would wait for it for ever, and it is read twice."""
     for before, word in pairwise(["", *args]):
         option, _, value = word.partition("=") if word.startswith("-") else (before, "", word)
-        if option != "--output" and stat.S_ISFIFO(
-            _mode(value)
-        ):  # the writer of predictions refuses it in its own words
+        # The writer of predictions refuses one in its own words.
+        if option != "--output" and stat.S_ISFIFO(_mode(value)):
             raise BadInputError(f"a config must be a file, not a named pipe. Got {value!r} instead.")
 
 

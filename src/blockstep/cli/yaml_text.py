@@ -23,7 +23,7 @@ NUMBERS = {
 
 def read_numbers_as_written() -> None:
     """Have jsonargparse read what `NUMBERS` does not match as text."""
-    loader = get_yaml_default_loader()  # type: ignore[no-untyped-call]
+    loader = get_yaml_default_loader()  # type: ignore[no-untyped-call] # it has no annotations
     resolvers = loader.yaml_implicit_resolvers
     for letter, rules in resolvers.items():
         resolvers[letter] = [(tag, NUMBERS.get(tag, pattern)) for tag, pattern in rules]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from blockstep.base.errors import at_least
 from blockstep.base.showing import Showing
+from blockstep.blocks.training import log_to_all
 
 LINES_PER_SECOND = 20
 """The most lines that are printed on a terminal, where nobody could read more."""
@@ -90,12 +91,9 @@ class EpochReport(Showing, Callback):
         self._stopwatch.pause()
         loss = None if self._last_loss is None else self._last_loss.item()
         epoch, seconds = trainer.current_epoch, self._stopwatch.seconds
-        logged = {"epoch": epoch, "time/epoch_sec": seconds}
-        logged |= {} if loss is None else {"train/last_batch_loss": loss}
+        logged = {"time/epoch_sec": seconds} | ({} if loss is None else {"train/last_batch_loss": loss})
         # Straight to the loggers: `self.log` takes a third of a millisecond for each value.
-        for logger in trainer.loggers:
-            logger.log_metrics(logged, trainer.global_step - 1)
-            logger.save()
+        log_to_all(trainer, logged)
         self._line = f"epoch = {epoch}, time = {seconds: .3f} sec" + ("" if loss is None else f", loss = {loss}")
         if (epoch + 1) % self.print_every_n_epochs == 0 and self._can_be_read(pl_module):
             self._print(pl_module)
