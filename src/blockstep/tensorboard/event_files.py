@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams, text
 
 from blockstep.base.errors import Interrupted
 from blockstep.base.timed_logger import TimedLogger
 from blockstep.blocks.loader import Block
 from blockstep.tensorboard.charts import DESCRIPTIONS, PLAIN, WHOLE_EPOCHS, Charts
+from blockstep.tensorboard.event_writer import EventWriter
 
 PLUGINS = {"simple_value": "scalars", "image": "images", "histo": "histograms"}
 """TensorBoard's name of the plugin for each kind of value, for those that torch writes without it."""
@@ -85,9 +88,8 @@ class RunEvents(TimedLogger, TensorBoardLogger):
         # A new run purges too, since TensorBoard ignores the first purge of a run.
         purge = 0 if resume_events is None else resume_events + 1
         runs, name, version = folder.parent.parent, folder.parent.name, folder.name
-        # With torch's queue of ten, adding a point waits for the thread that writes it.
-        options: dict[str, Any] = {"purge_step": purge, "max_queue": 10_000}
-        super().__init__(runs, name, version, resume_events is None, default_hp_metric=False, **options)
+        super().__init__(runs, name, version, resume_events is None, default_hp_metric=False)
+        self._purge = purge
         self.seen = seen
         self.charts = charts
         self.seed = seed
@@ -96,6 +98,14 @@ class RunEvents(TimedLogger, TensorBoardLogger):
         self.before_writing: list[Callable[[], None]] = []  # called first by `write`
         self._described: set[str] = set()
         self._points: list[tuple[str, int, float]] = []  # adding one to a file can take longer than an epoch
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> SummaryWriter:
+        """Return torch's writer, which writes in this thread."""
+        if self._experiment is None:
+            self._experiment = EventWriter(self.log_dir, purge_step=self._purge)
+        return self._experiment
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -177,7 +187,7 @@ class RunEvents(TimedLogger, TensorBoardLogger):
     def finalize(self, status: str) -> None:
         """Write what is left. The HPARAMS tab shows only a finished run as a success."""
         if isinstance(sys.exc_info()[1], Interrupted):
-            return  # the signal may have come while TensorBoard's queue was locked; the lock would never be free again
+            return  # the signal may have come while a record was half written
         if status == "success":
             self._writer().add_summary(hparams({}, {})[2])
         super().finalize(status)
