@@ -45,8 +45,8 @@ entered = 0
 
 def send_a_signal_while_an_event_is_written(frame, event, arg):
     global entered
-    entered += event == "call" and frame.f_code.co_name == "masked_crc32c"
-    if entered == 10:
+    entered += event == "call" and frame.f_code.co_filename.endswith("event_writer.py")
+    if entered == 20:
         sys.setprofile(None)
         os.kill(os.getpid(), signal.SIGTERM)
 
