@@ -20,7 +20,7 @@ from conftest import command
 from numpy.random import SeedSequence
 from report import ROOT, fill
 from whole_job_tables import growth_is_linear, head, ratios, tables
-from whole_process import SHORT, Epochs, Printed, ProcessError, last_metrics, run
+from whole_process import SHORT, Epochs, Printed, ProcessError, last_metrics, run, use_one_core
 
 from batchlab.toy import draw_events, posterior
 
@@ -49,9 +49,14 @@ PROGRAMS = {
     "by hand": peer("whole_job_by_hand"),
     "by hand, torch.compile": peer("whole_job_by_hand", "compile"),
     "JAX": peer("whole_job_jax", "../weights.npz"),
+    "JAX, on all cores": peer("whole_job_jax", "../weights.npz", "all_cores"),
     "Lightning template": peer("whole_job_lightning"),
 }
-OPTIONAL = ("by hand, torch.compile", "JAX")  # left out where they do not run, for lack of a compiler or of JAX
+OPTIONAL = (
+    "by hand, torch.compile",
+    "JAX",
+    "JAX, on all cores",
+)  # left out where they do not run, for lack of a compiler or of JAX
 # Parts of an epoch, in batch learning, since there training takes the smallest part. Without validation there is no
 # best.ckpt either, so validation is measured without checkpoints.
 UNSAVED = "--trainer.enable_checkpointing=false"
@@ -134,6 +139,7 @@ def measure(cases: dict[str, dict[str, Epochs | Printed]]) -> None:
 
 
 def main() -> None:
+    use_one_core()
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         prepare()
         cases = start_cases(check())

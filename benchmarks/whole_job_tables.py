@@ -16,6 +16,7 @@ Cases = dict[str, Epochs | Printed]
 RATIOS = {
     "batchlab, over the loop by hand": ("batchlab", "by hand"),
     "batchlab, compiled, over JAX": ("batchlab, compiled", "JAX"),
+    "batchlab, compiled, over JAX on all cores": ("batchlab, compiled", "JAX, on all cores"),
     "batchlab, over the Lightning template": ("batchlab", "Lightning template"),
     "the loop by hand with torch.compile, over it without": ("by hand, torch.compile", "by hand"),
 }
@@ -36,7 +37,7 @@ def head(cases: dict[str, Cases]) -> str:
     epochs = [case for regime in cases.values() for case in regime.values() if isinstance(case, Epochs)]
     shortest = min(min(case.differences) for case in epochs)
     return (
-        f"Measured on {datetime.now(UTC).date()}, one thread of {processor()}, torch {version('torch')}, "
+        f"Measured on {datetime.now(UTC).date()}, one core of {processor()}, torch {version('torch')}, "
         f"{len(epochs[0].seconds)} rounds: medians [quartiles].\nThe long runs took at least {shortest:.1f} s longer "
         "than the short ones."
     )

@@ -17,6 +17,12 @@ SHORT = 2  # epochs of a short run
 FOLDER = Path("run")  # of the latest process
 
 
+def use_one_core() -> None:
+    """Keep this process and those that it starts on one core: not every program obeys what limits its threads."""
+    if hasattr(os, "sched_setaffinity"):  # not on macOS and Windows
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
 class ProcessError(Exception):
     """A process failed. The message is the end of its output."""
 
@@ -31,7 +37,7 @@ class Process:
 
 
 def run(words: list[str]) -> Process:
-    """Run a command in an empty folder, on one thread, with its output in a file."""
+    """Run a command in an empty folder, on one thread of one core, with its output in a file."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     caches = {name: str(Path(name).resolve()) for name in ("BLOCKSTEP_CACHE", "TORCHINDUCTOR_CACHE_DIR")}

@@ -1,11 +1,16 @@
 """The whole job in JAX and numpy: an epoch and a validation's forward pass are one compiled program each.
 
-python whole_job_jax.py FILE BATCH_SIZE EPOCHS WEIGHTS    (writes metrics.csv to the current folder)
+python whole_job_jax.py FILE BATCH_SIZE EPOCHS WEIGHTS [all_cores]    (writes metrics.csv to the current folder)
 
-WEIGHTS is a file of initial weights, as written by `whole_job_by_hand.py ... save`.
+WEIGHTS is a file of initial weights, as written by `whole_job_by_hand.py ... save`. `all_cores` gives up the affinity
+that the process was started with.
 """
 
+import os
 import sys
+
+if "all_cores" in sys.argv:  # before JAX starts its threads
+    os.sched_setaffinity(0, range(os.cpu_count()))
 
 import jax
 import jax_scan
