@@ -49,7 +49,6 @@ PROGRAMS = {
     "by hand": peer("whole_job_by_hand"),
     "by hand, torch.compile": peer("whole_job_by_hand", "compile"),
     "JAX": peer("whole_job_jax", "../weights.npz"),
-    "JAX, on all cores": peer("whole_job_jax", "../weights.npz", "all_cores"),
     "Lightning template": peer("whole_job_lightning"),
 }
 OPTIONAL = (
@@ -67,6 +66,7 @@ PARTS = {
     "validation, compiled": batchlab(UNSAVED, COMPILED),
     "no validation, compiled": batchlab(UNSAVED, COMPILED, UNVALIDATED),
     "large validation": batchlab(UNSAVED, "--data.num_validation=1100000"),
+    "JAX, on all cores": peer("whole_job_jax", "../weights.npz", "all_cores"),
     "contours": batchlab("--epoch_report.figure_every_n_epochs=1"),
 }
 VALIDATIONS = 300  # by hand, in one process
@@ -122,7 +122,8 @@ def start_cases(programs: dict[str, Words]) -> dict[str, dict[str, Epochs | Prin
     """Return what is measured in each regime. Lengths of runs are found here."""
     cases: dict[str, dict[str, Epochs | Printed]] = {regime: {} for regime in REGIMES}
     for regime in REGIMES:
-        for name, words in (programs | (PARTS if regime == "batch" else {})).items():
+        parts = {name: words for name, words in PARTS.items() if "JAX" not in name or "JAX" in programs}
+        for name, words in (programs | (parts if regime == "batch" else {})).items():
             cases[regime][name] = Epochs(partial(words, regime))
             print(f"{regime}, {name}: runs of {SHORT} and {cases[regime][name].long} epochs", file=sys.stderr)
     cases["batch"]["validation by hand"] = Printed(peer("whole_job_by_hand", "validate")("batch", VALIDATIONS))

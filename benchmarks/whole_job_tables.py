@@ -16,7 +16,6 @@ Cases = dict[str, Epochs | Printed]
 RATIOS = {
     "batchlab, over the loop by hand": ("batchlab", "by hand"),
     "batchlab, compiled, over JAX": ("batchlab, compiled", "JAX"),
-    "batchlab, compiled, over JAX on all cores": ("batchlab, compiled", "JAX, on all cores"),
     "batchlab, over the Lightning template": ("batchlab", "Lightning template"),
     "the loop by hand with torch.compile, over it without": ("by hand, torch.compile", "by hand"),
 }
@@ -29,8 +28,17 @@ def tables(cases: dict[str, Cases]) -> str:
     batch = cases["batch"]
     drawn = cell(milliseconds(less(batch["contours"], batch["batchlab"])))
     contour = f"A contour, drawn after each epoch: {drawn} ms."
-    parts = [head(cases), times(cases), ratios(cases), validation(batch), contour, growth(batch)]
-    return "\n\n".join(parts)
+    parts = [head(cases), times(cases), ratios(cases), all_cores(batch), validation(batch), contour, growth(batch)]
+    return "\n\n".join(filter(None, parts))
+
+
+def all_cores(batch: Cases) -> str:
+    """Return what JAX takes in batch learning if it is not kept on one core; nothing if it was not measured."""
+    if "JAX, on all cores" not in batch:
+        return ""
+    jax = batch["JAX, on all cores"].seconds
+    ratio = cell(over(batch["batchlab, compiled"].seconds, jax))
+    return f"On all cores, JAX takes {cell(milliseconds(jax))} ms an epoch of batch learning: the ratio is {ratio}."
 
 
 def head(cases: dict[str, Cases]) -> str:
