@@ -1,5 +1,6 @@
 """ContourReport: the machinery's report of each epoch, and pictures of what the model has learned."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,19 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.utils.tensorboard.summary import pr_curve
 
 from batchlab import plots
+from batchlab.precision_recall import pr_curve_by_rank
 from blockstep.base.errors import at_least
 from blockstep.runs.epoch_report import EpochReport
 from blockstep.tensorboard.event_files import RunEvents
+from blockstep.tensorboard.shared_pictures import log_shared_picture
 
 DRAWN_EVENTS = 2000
 """The most events that are drawn: more of them would hide the contour."""
+
+
+LogPicture = Callable[[RunEvents, str, plots.Pixels], None]
 
 
 class ContourReport(EpochReport):
@@ -59,7 +64,7 @@ class ContourReport(EpochReport):
         self._drawn = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw what does not change, once a run: the events alone, and the exact posterior if it is known."""
+        """Draw what does not change, once for all runs: the events alone, and the exact posterior if it is known."""
         self._contours = None
         events = _drawable_events(trainer, pl_module)
         if events is None:
@@ -68,11 +73,11 @@ class ContourReport(EpochReport):
         if any(isinstance(log, RunEvents) and not log.is_new for log in trainer.loggers):
             return
         figure = plots.events_figure(*events, "Training events", self.figure_style)
-        self._show(trainer, "training_events", plots.pixels(figure))
+        self._show(trainer, "training_events", plots.pixels(figure), log_shared_picture)
         exact = getattr(trainer.datamodule, "posterior", None)  # type: ignore[attr-defined] # set by Trainer.fit
         if exact is not None:
             picture = self._contours.draw(exact(plots.mesh()), "The exact posterior")
-            self._show(trainer, "decision/exact_posterior", picture)
+            self._show(trainer, "decision/exact_posterior", picture, log_shared_picture)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the epoch, and draw the contour if it is due."""
@@ -98,8 +103,9 @@ class ContourReport(EpochReport):
         self._drawn = True
         if self._contours is None:
             return
+        steps = trainer.global_step
         seen = [logger.seen.events for logger in trainer.loggers if isinstance(logger, RunEvents)]
-        title = f"After {trainer.global_step:,} steps" + "".join(f", {events:,} events" for events in seen[:1])
+        title = f"After {steps:,} step{'s' * (steps != 1)}" + "".join(f", {events:,} events" for events in seen[:1])
         self._show(trainer, "decision/contour", self._contours.draw(mesh_probabilities(pl_module), title))
 
     def _draw_precision_and_recall(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -107,15 +113,15 @@ class ContourReport(EpochReport):
         data: Any = trainer.datamodule  # type: ignore[attr-defined] # set by Trainer.fit
         loader = trainer.val_dataloaders or data.val_dataloader()
         pairs = [(batch[1], probabilities(pl_module, batch[0])) for batch in loader]
-        t, predicted = (torch.cat(column).cpu().float() for column in zip(*pairs, strict=True))
+        t, predicted = (torch.cat(column).cpu().double() for column in zip(*pairs, strict=True))
         for logger in trainer.loggers:
             if isinstance(logger, RunEvents) and torch.isfinite(predicted).all():  # not so after on_nan=ignore
-                logger.log_summary(pr_curve("val/pr_curve", t.numpy(), predicted.numpy()))
+                logger.log_summary(pr_curve_by_rank("val/pr_curve", t.flatten().numpy(), predicted.flatten().numpy()))
 
-    def _show(self, trainer: Trainer, tag: str, picture: plots.Pixels) -> None:
+    def _show(self, trainer: Trainer, tag: str, picture: plots.Pixels, log: LogPicture = RunEvents.log_picture) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, RunEvents):
-                logger.log_picture(tag, picture)
+                log(logger, tag, picture)
             elif isinstance(logger, TensorBoardLogger):  # one of the user's own
                 logger.experiment.add_image(tag, picture, trainer.global_step, dataformats="HWC")
         if self.save_png and trainer.log_dir and trainer.is_global_zero:
