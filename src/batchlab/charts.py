@@ -16,9 +16,10 @@ DESCRIPTIONS = {
     "val/auroc": f"Area under the ROC curve of the validation events, from 0.5 (guessing) to 1. {AXIS}",
     "val/average_precision": f"Area under the precision-recall curve of the validation events. {AXIS}",
     "val/pr_curve": "Precision over recall of the validation events, at the end of training. Thresholds are chosen by "
-    "rank, not by value, as TensorBoard's labels say: at its threshold 0.9, about a tenth of the events, those of the "
+    "rank, though TensorBoard labels them as values: at its threshold 0.9, about a tenth of the events, those of the "
     "highest p(signal | x), are called signal.",
-    "decision/contour": f"p(signal | x) that the network gives; the strip marks its range between 0 and 1. {FRAMES}",
+    "decision/contour": "p(signal | x) that the network gives; the strip marks its range between 0 and 1. While that is "
+    f"narrow, the shape may be that of the random start, which means nothing. {FRAMES}",
     "decision/exact_posterior": f"The exact p(signal | x), which the network is to learn. {SHARED}",
     "training_events": f"The training events alone. {SHARED}",
 }

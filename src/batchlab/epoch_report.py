@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from batchlab import plots
+from batchlab.levels import Array, Scale
 from batchlab.precision_recall import pr_curve_by_rank
 from blockstep.base.errors import at_least
 from blockstep.runs.epoch_report import EpochReport
@@ -51,7 +52,7 @@ class ContourReport(EpochReport):
         print_every_n_epochs: int = 1,
         figure_every_n_epochs: int | None = None,
         figure_style: plots.Style = "notebook",
-        figure_scale: plots.Scale = "own",
+        figure_scale: Scale = "own",
         save_png: bool = False,
     ) -> None:
         super().__init__(print_every_n_epochs)
@@ -148,13 +149,13 @@ def probabilities(module: LightningModule, x: Tensor) -> Tensor:
     return predicted
 
 
-def mesh_probabilities(module: LightningModule) -> plots.Array:
+def mesh_probabilities(module: LightningModule) -> Array:
     """Return a module's probabilities at the points of `plots.mesh()`, in double precision."""
-    array: plots.Array = probabilities(module, torch.from_numpy(plots.mesh())).double().cpu().numpy()
+    array: Array = probabilities(module, torch.from_numpy(plots.mesh())).double().cpu().numpy()
     return array
 
 
-def _drawable_events(trainer: Trainer, module: LightningModule) -> tuple[plots.Array, plots.Array] | None:
+def _drawable_events(trainer: Trainer, module: LightningModule) -> tuple[Array, Array] | None:
     """The events that are drawn, x (n, 2) and t (n, 1); None for another kind of data or model."""
     loader: Any = trainer.train_dataloader
     tensors: tuple[Tensor, ...] = getattr(getattr(loader, "dataset", None), "tensors", ())
