@@ -18,8 +18,8 @@ DESCRIPTIONS = {
     "val/pr_curve": "Precision over recall of the validation events, at the end of training. Thresholds are chosen by "
     "rank, though TensorBoard labels them as values: at its threshold 0.9, about a tenth of the events, those of the "
     "highest p(signal | x), are called signal.",
-    "decision/contour": "p(signal | x) that the network gives; the strip marks its range between 0 and 1. While that is "
-    f"narrow, the shape may be that of the random start, which means nothing. {FRAMES}",
+    "decision/contour": "p(signal | x) that the network gives; the strip marks its range between 0 and 1. While that "
+    f"is narrow, the shape may be that of the random start, which means nothing. {FRAMES}",
     "decision/exact_posterior": f"The exact p(signal | x), which the network is to learn. {SHARED}",
     "training_events": f"The training events alone. {SHARED}",
 }

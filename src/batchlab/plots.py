@@ -141,8 +141,9 @@ def comparison_figure(panels: Mapping[str, Panel]) -> Figure:
     for above, below, (title, panel) in zip(own, common, panels.items(), strict=True):
         above.set_title(f"{title}\n{_add_panel(above, panel, 'own')}", fontsize=10)
         _add_panel(below, panel, "common")
-    figure.colorbar(ScalarMappable(cmap=COLORS), ax=own, ticks=[0, 1], format=FixedFormatter(["lowest", "highest"]))
-    figure.colorbar(ScalarMappable(cmap=COLORS), ax=common, ticks=COMMON_LEVELS[::2], label="p(signal | x)")
+    ends = FixedFormatter(["lowest", "highest"])
+    figure.colorbar(ScalarMappable(cmap=COLORS), ax=own, ticks=[0, 1], format=ends, label="p, each on its own levels")
+    figure.colorbar(ScalarMappable(cmap=COLORS), ax=common, ticks=COMMON_LEVELS[::2], label="p, all on one scale")
     figure.legend(*own[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=4)
     return figure
 
