@@ -5,6 +5,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from blockstep.base.showing import Showing
+from blockstep.blocks.losses import batch_losses
 from blockstep.tensorboard.event_files import RunEvents
 
 
@@ -30,7 +31,8 @@ class FirstLoss(Showing, Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep the loss of the first batch."""
-        if not self._at_start and outputs and "loss" in outputs:  # not so after manual optimization
-            # Lightning has divided a loss that is accumulated, which a block's never is.
-            loss = outputs["losses"][0] if "losses" in outputs else outputs["loss"] * trainer.accumulate_grad_batches
-            self._at_start["train/loss"] = float(loss)
+        if self._at_start:
+            return
+        losses = batch_losses(trainer, outputs)
+        if losses is not None:
+            self._at_start["train/loss"] = float(losses[0])

@@ -27,6 +27,10 @@ def test_a_loss_that_is_accumulated_is_drawn_as_it_is(example):
     for name, count in (("one", 1), ("two", 2)):
         assert example("fit", *words, f"--name={name}", f"--trainer.accumulate_grad_batches={count}") == 0
     assert curve("one")[0] == curve("two")[0]
+    for name in ("one", "two"):
+        steps, last = (read(name).Scalars(f"train/{tag}") for tag in ("step_loss", "last_batch_loss"))
+        assert steps[0].value == curve(name)[0][1]
+        assert steps[-1].value == last[0].value
 
 
 def test_a_run_resumed_in_its_first_epoch_has_the_start_of_an_uninterrupted_one(example):
