@@ -53,3 +53,8 @@ def views_of(application):
 def address_in(line):
     """The address that a line names."""
     return re.search(r"http://\S+", line)[0]
+
+
+def server_in(line):
+    """The same without the page's settings."""
+    return address_in(line).partition("?")[0]

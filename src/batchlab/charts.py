@@ -5,17 +5,23 @@ from typing import Any
 
 from blockstep.tensorboard.charts import AXIS, FRAMES, Charts
 
+SHARED = "Drawn once, for all runs in this folder that share it."
+
 DESCRIPTIONS = {
-    "train/loss": f"Mean binary cross-entropy of an epoch's batches, in nats, each before its update. {AXIS}",
+    "train/loss": "Mean binary cross-entropy of an epoch's batches, in nats, each before its update; at 0, that of the "
+    f"first batch alone. {AXIS}",
     "train/last_batch_loss": f"Loss of an epoch's last batch before its update, in nats: the printed one. {AXIS}",
     "val/loss": f"Binary cross-entropy of the validation events, in nats; for the default ones 0.168 at best. {AXIS}",
     "val/regret": f"How far the expected loss lies above that of the exact posterior, in nats; 0 is perfect. {AXIS}",
     "val/auroc": f"Area under the ROC curve of the validation events, from 0.5 (guessing) to 1. {AXIS}",
     "val/average_precision": f"Area under the precision-recall curve of the validation events. {AXIS}",
-    "val/pr_curve": "Precision over recall of the validation events, at the end of training.",
-    "decision/contour": f"p(signal | x) that the network gives; the strip marks its range between 0 and 1. {FRAMES}",
-    "decision/exact_posterior": "The exact p(signal | x), which the network is to learn. Drawn once.",
-    "training_events": "The training events alone. Drawn once.",
+    "val/pr_curve": "Precision over recall of the validation events, at the end of training. Thresholds are chosen by "
+    "rank, though TensorBoard labels them as values: at its threshold 0.9, about a tenth of the events, those of the "
+    "highest p(signal | x), are called signal.",
+    "decision/contour": "p(signal | x) that the network gives; the strip marks its range between 0 and 1. While that "
+    f"is narrow, the shape may be that of the random start, which means nothing. {FRAMES}",
+    "decision/exact_posterior": f"The exact p(signal | x), which the network is to learn. {SHARED}",
+    "training_events": f"The training events alone. {SHARED}",
 }
 
 GROUPS = {
@@ -46,7 +52,15 @@ def hparam_columns(params: Mapping[str, Any]) -> dict[str, Any]:
         "seed of the data": params.get("seed"),
         "optimizer": optimizer["class_path"] and optimizer["class_path"].rpartition(".")[2],
     }
-    return {name: value for name, value in columns.items() if value is not None}
+    return {name: _shown(value) for name, value in columns.items() if value is not None}
+
+
+def _shown(value: Any) -> Any:
+    """Return a whole number as a text, since TensorBoard shows the number 1100 as "1100.0".
+
+    The spaces before it, which a browser does not show, let texts sort as numbers do: 64 before 1100.
+    """
+    return f"{value:10}" if isinstance(value, int) else value
 
 
 def regime(batch_size: int, events: int) -> str:
@@ -58,7 +72,7 @@ CHARTS = Charts(
     descriptions=DESCRIPTIONS,
     groups=GROUPS,
     pinned=("val/regret", "train/loss", "time/epoch_sec"),
-    hparam_metrics=("val/regret", "val/auroc", "val/average_precision", "time/epoch_sec"),
+    hparam_metrics=("val/best_regret", "val/regret", "val/auroc", "val/average_precision", "time/epoch_sec"),
     hparam_columns=hparam_columns,
     regime=regime,
 )

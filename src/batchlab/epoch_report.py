@@ -1,5 +1,6 @@
 """ContourReport: the machinery's report of each epoch, and pictures of what the model has learned."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,20 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.utils.tensorboard.summary import pr_curve
 
 from batchlab import plots
+from batchlab.levels import Array, Scale
+from batchlab.precision_recall import pr_curve_by_rank
 from blockstep.base.errors import at_least
 from blockstep.runs.epoch_report import EpochReport
 from blockstep.tensorboard.event_files import RunEvents
+from blockstep.tensorboard.shared_pictures import log_shared_picture
 
 DRAWN_EVENTS = 2000
 """The most events that are drawn: more of them would hide the contour."""
+
+
+LogPicture = Callable[[RunEvents, str, plots.Pixels], None]
 
 
 class ContourReport(EpochReport):
@@ -46,7 +52,7 @@ class ContourReport(EpochReport):
         print_every_n_epochs: int = 1,
         figure_every_n_epochs: int | None = None,
         figure_style: plots.Style = "notebook",
-        figure_scale: plots.Scale = "own",
+        figure_scale: Scale = "own",
         save_png: bool = False,
     ) -> None:
         super().__init__(print_every_n_epochs)
@@ -59,7 +65,7 @@ class ContourReport(EpochReport):
         self._drawn = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw what does not change, once a run: the events alone, and the exact posterior if it is known."""
+        """Draw what does not change, once for all runs: the events alone, and the exact posterior if it is known."""
         self._contours = None
         events = _drawable_events(trainer, pl_module)
         if events is None:
@@ -68,11 +74,11 @@ class ContourReport(EpochReport):
         if any(isinstance(log, RunEvents) and not log.is_new for log in trainer.loggers):
             return
         figure = plots.events_figure(*events, "Training events", self.figure_style)
-        self._show(trainer, "training_events", plots.pixels(figure))
+        self._show(trainer, "training_events", plots.pixels(figure), log_shared_picture)
         exact = getattr(trainer.datamodule, "posterior", None)  # type: ignore[attr-defined] # set by Trainer.fit
         if exact is not None:
             picture = self._contours.draw(exact(plots.mesh()), "The exact posterior")
-            self._show(trainer, "decision/exact_posterior", picture)
+            self._show(trainer, "decision/exact_posterior", picture, log_shared_picture)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the epoch, and draw the contour if it is due."""
@@ -98,8 +104,9 @@ class ContourReport(EpochReport):
         self._drawn = True
         if self._contours is None:
             return
+        steps = trainer.global_step
         seen = [logger.seen.events for logger in trainer.loggers if isinstance(logger, RunEvents)]
-        title = f"After {trainer.global_step:,} steps" + "".join(f", {events:,} events" for events in seen[:1])
+        title = f"After {steps:,} step{'s' * (steps != 1)}" + "".join(f", {events:,} events" for events in seen[:1])
         self._show(trainer, "decision/contour", self._contours.draw(mesh_probabilities(pl_module), title))
 
     def _draw_precision_and_recall(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -107,15 +114,15 @@ class ContourReport(EpochReport):
         data: Any = trainer.datamodule  # type: ignore[attr-defined] # set by Trainer.fit
         loader = trainer.val_dataloaders or data.val_dataloader()
         pairs = [(batch[1], probabilities(pl_module, batch[0])) for batch in loader]
-        t, predicted = (torch.cat(column).cpu().float() for column in zip(*pairs, strict=True))
+        t, predicted = (torch.cat(column).cpu().double() for column in zip(*pairs, strict=True))
         for logger in trainer.loggers:
             if isinstance(logger, RunEvents) and torch.isfinite(predicted).all():  # not so after on_nan=ignore
-                logger.log_summary(pr_curve("val/pr_curve", t.numpy(), predicted.numpy()))
+                logger.log_summary(pr_curve_by_rank("val/pr_curve", t.flatten().numpy(), predicted.flatten().numpy()))
 
-    def _show(self, trainer: Trainer, tag: str, picture: plots.Pixels) -> None:
+    def _show(self, trainer: Trainer, tag: str, picture: plots.Pixels, log: LogPicture = RunEvents.log_picture) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, RunEvents):
-                logger.log_picture(tag, picture)
+                log(logger, tag, picture)
             elif isinstance(logger, TensorBoardLogger):  # one of the user's own
                 logger.experiment.add_image(tag, picture, trainer.global_step, dataformats="HWC")
         if self.save_png and trainer.log_dir and trainer.is_global_zero:
@@ -142,13 +149,13 @@ def probabilities(module: LightningModule, x: Tensor) -> Tensor:
     return predicted
 
 
-def mesh_probabilities(module: LightningModule) -> plots.Array:
+def mesh_probabilities(module: LightningModule) -> Array:
     """Return a module's probabilities at the points of `plots.mesh()`, in double precision."""
-    array: plots.Array = probabilities(module, torch.from_numpy(plots.mesh())).double().cpu().numpy()
+    array: Array = probabilities(module, torch.from_numpy(plots.mesh())).double().cpu().numpy()
     return array
 
 
-def _drawable_events(trainer: Trainer, module: LightningModule) -> tuple[plots.Array, plots.Array] | None:
+def _drawable_events(trainer: Trainer, module: LightningModule) -> tuple[Array, Array] | None:
     """The events that are drawn, x (n, 2) and t (n, 1); None for another kind of data or model."""
     loader: Any = trainer.train_dataloader
     tensors: tuple[Tensor, ...] = getattr(getattr(loader, "dataset", None), "tensors", ())

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping
-from math import ceil, log10, nan
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,21 +21,14 @@ from matplotlib.ticker import FixedFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
+from batchlab.levels import COMMON_LEVELS, Array, Field, Scale, as_field
 from blockstep.base.atomic_files import write_atomically
 
-Array = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 Style = Literal["notebook", "accessible"]
-Scale = Literal["own", "common"]
 
 AXIS = np.linspace(-5, 5, 100)
 """The mesh's points along each axis."""
-
-LEVELS = np.linspace(0, 1, 11)
-"""The common scale: ten equal steps of probability, the same in every figure."""
-
-SMALLEST_SPAN = 1e-6
-"""Probabilities that differ by less are drawn as equal: ten levels of them would show rounding."""
 
 COLORS = colormaps["viridis"].resampled(10)
 """The colours of the ten steps, from low to high."""
@@ -92,14 +84,14 @@ class ContourFigure:
             probabilities: At the points of `mesh()`, 10000 values.
             title: A line above the picture.
         """
-        field = _field(probabilities, self._scale)
+        field = as_field(probabilities.reshape(len(AXIS), -1), self._scale)
         if self._contour is not None:
             self._contour.remove()
         self._contour = _fill(self._axes, field)
         self._title.set_text(title)
         self._note.set_text(field.note)
-        self._bar.set_yticklabels(_names(field.levels[::2]))
-        self._range.set_xy(_marked_range(field))
+        self._bar.set_yticklabels(field.labels()[::2])
+        self._range.set_xy(field.marked_range())
         self._canvas.restore_region(self._ground)
         for artist in (self._contour, *self._changing):
             self.figure.draw_artist(artist)
@@ -108,7 +100,7 @@ class ContourFigure:
     def _add_scale(self) -> tuple[Axes, Polygon]:
         """Add the colour bar, and to its left the strip with the mark of the range, which reaches to the bar."""
         bar = self.figure.add_axes((0.81, 0.11, 0.03, 0.76))
-        self.figure.colorbar(ScalarMappable(cmap=COLORS), cax=bar, ticks=LEVELS[::2])
+        self.figure.colorbar(ScalarMappable(cmap=COLORS), cax=bar, ticks=COMMON_LEVELS[::2])
         bar.set_title("p(signal | x)", fontsize=9)
         strip = self.figure.add_axes((0.765, 0.11, 0.015, 0.76), xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[0, 1])
         for axes in (bar, strip):
@@ -149,8 +141,9 @@ def comparison_figure(panels: Mapping[str, Panel]) -> Figure:
     for above, below, (title, panel) in zip(own, common, panels.items(), strict=True):
         above.set_title(f"{title}\n{_add_panel(above, panel, 'own')}", fontsize=10)
         _add_panel(below, panel, "common")
-    figure.colorbar(ScalarMappable(cmap=COLORS), ax=own, ticks=[0, 1], format=FixedFormatter(["lowest", "highest"]))
-    figure.colorbar(ScalarMappable(cmap=COLORS), ax=common, ticks=LEVELS[::2], label="p(signal | x)")
+    ends = FixedFormatter(["lowest", "highest"])
+    figure.colorbar(ScalarMappable(cmap=COLORS), ax=own, ticks=[0, 1], format=ends, label="p, each on its own levels")
+    figure.colorbar(ScalarMappable(cmap=COLORS), ax=common, ticks=COMMON_LEVELS[::2], label="p, all on one scale")
     figure.legend(*own[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=4)
     return figure
 
@@ -169,57 +162,19 @@ def write_picture(path: Path, image: Pixels) -> None:
     write_atomically(path, content.getvalue())
 
 
-class _Field(NamedTuple):
-    """Probabilities on the grid, which may be nan, their range, their levels, and what the levels do not tell."""
-
-    values: NDArray[np.float64]
-    low: float
-    high: float
-    levels: NDArray[np.float64]
-    note: str
-
-
-def _field(probabilities: Array, scale: Scale) -> _Field:
-    values = probabilities.reshape(len(AXIS), len(AXIS)).astype(np.float64)
-    finite = np.isfinite(values)
-    low, high = (values[finite].min(), values[finite].max()) if finite.any() else (nan, nan)
-    levels, note = LEVELS, ""
-    if high - low >= SMALLEST_SPAN:
-        levels = LEVELS if scale == "common" else np.linspace(low, high, len(LEVELS))
-    else:
-        values[finite] = low  # one colour, also where a level lies within the span
-        note = f"p = {low:.4f} everywhere"
-    if not finite.all():
-        note = f"p is not finite at {(~finite).sum():,} of {finite.size:,} points"
-    return _Field(values, low, high, levels, note)
-
-
-def _fill(axes: Axes, field: _Field) -> QuadContourSet:
+def _fill(axes: Axes, field: Field) -> QuadContourSet:
     return axes.contourf(AXIS, AXIS, field.values, levels=field.levels, cmap=COLORS, zorder=0)
 
 
 def _add_panel(axes: Axes, panel: Panel, scale: Scale) -> str:
     """Draw one of several contours; return what is to be said of it."""
-    field = _field(panel.probabilities, scale)
+    field = as_field(panel.probabilities.reshape(len(AXIS), -1), scale)
     _fill(axes, field)
     _scatter(axes, panel.x, panel.t, "notebook", size=1.5)
     axes.set(aspect="equal", xlabel="x1", ylabel="x2", xlim=AXIS[[0, -1]], ylim=AXIS[[0, -1]])
     axes.label_outer()
-    names = _names(field.levels)
+    names = field.labels()
     return field.note or f"p from {names[0]} to {names[-1]}"
-
-
-def _names(levels: NDArray[np.float64]) -> list[str]:
-    """Return levels with as many digits as tell them apart."""
-    decimals = ceil(-log10(levels[-1] - levels[0])) + 1
-    return [f"{level:.{decimals}f}" for level in levels]
-
-
-def _marked_range(field: _Field) -> list[tuple[float, float]]:
-    """Return the corners of the strip's mark: the range, and where the colour bar, to which it reaches, shows it."""
-    first, last = field.levels[[0, -1]]
-    bottom, top = ((end - first) / (last - first) for end in (field.low, field.high))
-    return [(0, field.low), (1, field.low), (3, bottom), (3, top), (1, field.high), (0, field.high)]
 
 
 def _square_figure(title: str, left: float) -> tuple[Figure, Axes, Text]:

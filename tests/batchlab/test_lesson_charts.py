@@ -2,6 +2,7 @@ import io
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as PluginAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from batchlab.charts import DESCRIPTIONS, GROUPS
+from batchlab.charts import DESCRIPTIONS, GROUPS, hparam_columns
+from blockstep.checkpoints.checkpoint_file import read_checkpoint
 
 QUICK = ("--data.num_validation=200",)
 REGIMES = {"batch": "null", "online": "1", "minibatch": "10"}
@@ -33,7 +35,7 @@ def hparams(name="minibatch"):
     content = read(name, PluginAccumulator).PluginTagToContent("hparams")
     start = plugin_data_pb2.HParamsPluginData.FromString(content["_hparams_/session_start_info"]).session_start_info
     experiment = plugin_data_pb2.HParamsPluginData.FromString(content["_hparams_/experiment"]).experiment
-    columns = {key: value.number_value or value.string_value for key, value in start.hparams.items()}
+    columns = {key: value.number_value or value.string_value.strip() for key, value in start.hparams.items()}
     return columns, [metric.name.tag for metric in experiment.metric_infos]
 
 
@@ -75,6 +77,14 @@ def test_the_exact_posterior_and_the_events_are_drawn_once_a_run(one_run):
     assert [image.step for image in one_run.Images("training_events")] == [0]
 
 
+def test_runs_of_the_same_data_show_the_exact_posterior_and_the_events_once(batchlab):
+    for name in REGIMES:
+        assert batchlab("fit", *QUICK, f"--name={name}") == 0
+    assert batchlab("fit", *QUICK, "--name=even", "--data.num_background=100") == 0
+    for tag in ("decision/exact_posterior", "training_events"):
+        assert [name for name in (*REGIMES, "even") if tag in read(name).Tags()["images"]] == ["batch", "even"]
+
+
 def test_a_resumed_run_draws_the_exact_posterior_no_second_time(one_run, batchlab):
     assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=6") == 0
     assert len(read().Images("decision/exact_posterior")) == 1
@@ -83,17 +93,32 @@ def test_a_resumed_run_draws_the_exact_posterior_no_second_time(one_run, batchla
 def test_the_row_of_settings_has_the_lessons_columns_and_metrics(one_run):
     columns, metrics = hparams()
     assert columns == {
-        "batch size": 10, "learning rate": 0.01, "width": 64, "depth": 5, "seed": "", "seed of the data": "",
+        "batch size": "10", "learning rate": 0.01, "width": "64", "depth": "5", "seed": "0", "seed of the data": "0",
         "optimizer": "SGD",
     }  # fmt: skip
-    assert metrics == ["val/regret", "val/auroc", "val/average_precision", "time/epoch_sec"]
+    assert metrics == ["val/best_regret", "val/regret", "val/auroc", "val/average_precision", "time/epoch_sec"]
     assert "hp_metric" not in one_run.Tags()["scalars"]
+
+
+def test_the_best_regret_is_that_of_the_best_checkpoint(batchlab):
+    words = ("--trainer.max_epochs=12", "--model.optimizer=Adam", "--model.optimizer.lr=0.01")
+    assert batchlab("fit", *QUICK, *words) == 0
+    state = read_checkpoint(Path("runs/minibatch/version_0/checkpoints/last.ckpt"))["callbacks"]["BestCheckpoint"]
+    best, last = (read().Scalars(f"val/{name}")[-1].value for name in ("best_regret", "regret"))
+    assert best == float(state["best_model_score"]) < last
 
 
 def test_the_row_of_settings_has_both_seeds_and_the_batch_size_of_the_training(batchlab):
     assert batchlab("fit", *QUICK, "--seed_everything=3", "--data.seed=4", "--data.batch_size=5000") == 0
     row, _ = hparams()
-    assert (row["seed"], row["seed of the data"], row["batch size"]) == (3, 4, 1100)
+    assert (row["seed"], row["seed of the data"], row["batch size"]) == ("3", "4", "1100")
+
+
+def test_whole_numbers_are_texts_that_sort_as_numbers():
+    sizes = [1, 2, 10, 64, 1100, 10**6]
+    shown = [hparam_columns({"batch_size": size})["batch size"] for size in sizes]
+    assert [text.strip() for text in shown] == [str(size) for size in sizes]
+    assert shown == sorted(shown)
 
 
 def test_every_group_has_a_chart_that_exists(one_run):

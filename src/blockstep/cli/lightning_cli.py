@@ -182,7 +182,7 @@ class CommandLine(LightningCLI):
             charts = PLAIN if "model" in self.foreign_classes else self.application.charts
             loggers = make_loggers(self.folder, charts, self.config.seed_everything, self.config.ckpt_path)
             config.logger = list(loggers)
-            config.callbacks = [*logging_callbacks(loggers[0], self.yaml), *config.callbacks]
+            config.callbacks = [*logging_callbacks(loggers[0], self.application, self.yaml), *config.callbacks]
         if config.enable_checkpointing is not False:
             config.callbacks += checkpoint_callbacks(self.folder.path / "checkpoints", self.application, self.yaml)
 

@@ -14,9 +14,11 @@ from blockstep.cli.extras import CURVES
 from blockstep.runs.csv_logger import MetricsTable
 from blockstep.runs.graceful_stop import GracefulStop
 from blockstep.runs.run_folder import RunFolder
+from blockstep.tensorboard.best_score import BestScore
 from blockstep.tensorboard.charts import Charts
 from blockstep.tensorboard.dashboard import Dashboard
 from blockstep.tensorboard.event_files import EventsSeen, RunEvents
+from blockstep.tensorboard.first_loss import FirstLoss
 
 
 def make_loggers(folder: RunFolder, charts: Charts, seed: int, ckpt_path: str | None) -> tuple[RunEvents, MetricsTable]:
@@ -35,14 +37,16 @@ def make_loggers(folder: RunFolder, charts: Charts, seed: int, ckpt_path: str | 
     return RunEvents(folder.path, EventsSeen(), charts, seed, events), MetricsTable(folder.path, steps)
 
 
-def logging_callbacks(events: RunEvents, config: str) -> list[Callback]:
+def logging_callbacks(events: RunEvents, application: Application, config: str) -> list[Callback]:
     """Make what fills the event files beside the metrics; the count of events first, since the others read it.
 
     Args:
         events: The run's logger.
+        application: Says which metric is watched.
         config: The run's config, as YAML.
     """
-    return [events.seen, *(curve(events) for curve in CURVES), Dashboard(events, config)]
+    best = BestScore(events, application.monitor, application.mode)
+    return [events.seen, FirstLoss(events), best, *(curve(events) for curve in CURVES), Dashboard(events, config)]
 
 
 def checkpoint_callbacks(folder: Path, application: Application, config: str) -> list[Callback]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from blockstep.base.errors import at_least
 from blockstep.base.showing import Showing
+from blockstep.blocks.losses import batch_losses
 from blockstep.blocks.training import log_to_all
 
 LINES_PER_SECOND = 20
@@ -70,8 +71,9 @@ class EpochReport(Showing, Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep the loss as a tensor, since reading its value would wait for the device."""
-        if outputs and "loss" in outputs:  # not so after manual optimization, or a skipped batch
-            self._last_loss = outputs["loss"]
+        losses = batch_losses(trainer, outputs)
+        if losses is not None:
+            self._last_loss = losses[-1]
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Pause the time."""

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from blockstep.base.errors import RunError
+from blockstep.blocks.losses import batch_losses
 
 
 class NanGuard(Callback):
@@ -26,9 +27,9 @@ class NanGuard(Callback):
         Raises:
             RunError: If one is NaN or infinite.
         """
-        if not outputs or "loss" not in outputs:  # manual optimization, or a skipped batch
+        losses = batch_losses(trainer, outputs)
+        if losses is None:
             return
-        losses = outputs.get("losses", outputs["loss"].view(1))
         trained = (p for o in trainer.optimizers for group in o.param_groups for p in group["params"])
         if _all_finite([losses, *trained]):
             return

@@ -8,7 +8,7 @@ AXIS = "The x axis counts the training events seen, so that runs of all batch si
 FRAMES = "The slider counts the training events seen."
 
 DESCRIPTIONS = {
-    "train/loss": f"Mean loss of an epoch's batches, each before its update. {AXIS}",
+    "train/loss": f"Mean loss of an epoch's batches, each before its update; at 0, of the first batch alone. {AXIS}",
     "train/last_batch_loss": f"Loss of an epoch's last batch before its update: the printed one. {AXIS}",
     "val/loss": f"Loss of the validation events. {AXIS}",
     "time/epoch_sec": f"Seconds that the training of an epoch took, without validation and figures. {AXIS}",
@@ -18,7 +18,8 @@ DESCRIPTIONS = {
 """Descriptions of the charts that every application has."""
 
 WHOLE_EPOCHS = ("train/loss", "time/epoch_sec")
-"""Values of whole epochs. The first is also drawn at the epoch's start, so that a single epoch is a line, not a dot."""
+"""Values of whole epochs. Their curves have a point at 0 too, so that a single epoch is a line, not a dot: the value
+before the first step if there is one (`RunEvents.at_start`), or that of the first epoch."""
 
 
 def plain_hyperparameters(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,14 +39,14 @@ class Charts:
         pinned: Tags of the curves that `view` shows first.
         hparam_metrics: Tags whose last values the HPARAMS tab shows.
         hparam_columns: Makes the HPARAMS tab's columns of the hyperparameters of model and data. TensorBoard shows the
-            first five in alphabetical order.
+            first five in alphabetical order, and numbers with five significant digits: 1100 as "1100.0".
         regime: Names a training by its batch size and number of events, for the run's description.
     """
 
     descriptions: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
     pinned: Sequence[str] = ("val/loss", "train/loss", "time/epoch_sec")
-    hparam_metrics: Sequence[str] = ("val/loss", "time/epoch_sec")
+    hparam_metrics: Sequence[str] = ("val/best_loss", "val/loss", "time/epoch_sec")
     hparam_columns: Callable[[Mapping[str, Any]], dict[str, Any]] = plain_hyperparameters
     regime: Callable[[int, int], str] = lambda batch_size, events: "training"  # noqa: ARG005
 

@@ -95,6 +95,7 @@ class RunEvents(TimedLogger, TensorBoardLogger):
         self.seed = seed
         self.is_new = resume_events is None
         self.descriptions = {**DESCRIPTIONS, **charts.descriptions}
+        self.at_start: dict[str, float] = {}  # values before the first step
         self.before_writing: list[Callable[[], None]] = []  # called first by `write`
         self._described: set[str] = set()
         self._points: list[tuple[str, int, float]] = []  # adding one to a file can take longer than an epoch
@@ -113,7 +114,7 @@ class RunEvents(TimedLogger, TensorBoardLogger):
         at = self.seen.events if step is None else self.seen.after(step)
         for tag, value in metrics.items():
             if tag in WHOLE_EPOCHS and metrics.get("epoch") == 0 and tag not in self._drawn_at_start:
-                self.log_curve(tag, 0, float(value))
+                self.log_curve(tag, 0, self.at_start.get(tag, float(value)))
             if tag != "epoch":
                 self.log_curve(tag, at, float(value))
 
@@ -125,12 +126,7 @@ class RunEvents(TimedLogger, TensorBoardLogger):
     @rank_zero_only
     def log_picture(self, tag: str, pixels: NDArray[np.uint8]) -> None:
         """Add a picture, shape (height, width, 3)."""
-        png = io.BytesIO()
-        # A third less time than at the default level, for a tenth more bytes.
-        Image.fromarray(pixels).save(png, "png", compress_level=3)
-        height, width, channels = pixels.shape
-        picture = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
-        self.log_summary(Summary(value=[Summary.Value(tag=tag, image=picture)]))
+        self.log_summary(picture_summary(tag, pixels))
 
     @rank_zero_only
     def log_text(self, tag: str, words: str) -> None:
@@ -208,3 +204,13 @@ class RunEvents(TimedLogger, TensorBoardLogger):
 
     def _writer(self) -> Any:
         return self.experiment._get_file_writer()  # noqa: SLF001 - the public calls take no description
+
+
+def picture_summary(tag: str, pixels: NDArray[np.uint8]) -> Summary:
+    """Return a picture, shape (height, width, 3), as an event file holds it."""
+    png = io.BytesIO()
+    # A third less time than at the default level, for a tenth more bytes.
+    Image.fromarray(pixels).save(png, "png", compress_level=3)
+    height, width, channels = pixels.shape
+    picture = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
+    return Summary(value=[Summary.Value(tag=tag, image=picture)])

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from blockstep.base.showing import Showing, shielded
 from blockstep.blocks.loader import num_events
+from blockstep.blocks.losses import batch_losses
 from blockstep.tensorboard.charts import AXIS
 from blockstep.tensorboard.event_files import RunEvents
 
@@ -73,12 +74,12 @@ class LossCurve(Showing, Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Collect a block's losses."""
-        if not outputs or "loss" not in outputs:  # manual optimization, or a skipped batch
+        losses = batch_losses(trainer, outputs)
+        if losses is None:
             return
         self._state["stretch"] = self._state["stretch"] or int(
             self._logger.seen.latest[0]
         )  # if the length is unknown, one step
-        losses = outputs["losses"] if "losses" in outputs else outputs["loss"].view(1)
         # A copy, since an engine may reuse its memory.
         self._waiting.append((losses.detach().to("cpu", torch.float64, copy=True), self._logger.seen.latest))
         self._seen = self._logger.seen.events

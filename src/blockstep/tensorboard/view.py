@@ -59,19 +59,24 @@ def view(application: Application, command: str, args: Sequence[str]) -> None:
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    address = _launch(words)
+    address = first_view(_launch(words), application.charts)
     local = words.host in ("127.0.0.1", "localhost", "::1")
     where = "only from this machine" if local else f"from other machines too, through {words.host}"
     print(f"TensorBoard on {words.runs}: {address} (can be reached {where}; Ctrl-C stops it)", flush=True)
     if words.browser:
-        _open(first_view(address, application.charts))
+        _open(address)
     stopped.wait()
 
 
 def first_view(address: str, charts: Charts) -> str:
-    """Return TensorBoard's address with the pinned curves on top, unsmoothed. By itself, it sorts them by name."""
-    cards = json.dumps([{"plugin": "scalars", "tag": tag} for tag in charts.pinned])
-    return f"{address}?{urlencode({'pinnedCards': cards, 'smoothing': 0})}#timeseries"
+    """Return TensorBoard's address with the pinned curves on top, unsmoothed. By itself, it sorts them by name.
+
+    The first smoothing is that of TIME SERIES, the second that of SCALARS and CUSTOM SCALARS. TensorBoard keeps both in
+    its address when another tab is chosen.
+    """
+    cards = json.dumps([{"plugin": "scalars", "tag": tag} for tag in charts.pinned], separators=(",", ":"))
+    query = urlencode({"pinnedCards": cards, "smoothing": 0}, safe=",:/")
+    return f"{address}?{query}#timeseries&_smoothingWeight=0"
 
 
 def _launch(words: argparse.Namespace) -> str:

@@ -21,10 +21,10 @@ def test_a_run_is_described_in_words_and_by_its_config(example):
     assert "    seed_everything: 0\n" in text("run/config")
 
 
-def test_the_row_of_settings_has_the_plain_hyperparameters_and_the_last_loss(example):
+def test_the_row_of_settings_has_the_plain_hyperparameters_and_the_best_and_last_loss(example):
     assert example("fit", "--model.width=4", "--data.batch_size=100") == 0
     columns, metrics = hparam_row()
-    assert metrics == ["val/loss", "time/epoch_sec"]
+    assert metrics == ["val/best_loss", "val/loss", "time/epoch_sec"]
     assert {key: columns[key] for key in ("width", "batch_size", "optimizer")} == {
         "width": 4,
         "batch_size": 100,

@@ -6,13 +6,14 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from processes import address_in, start_view, views_of
+from processes import address_in, server_in, start_view, views_of
 from systems import needs_bash, needs_signals
 
-from blockstep.tensorboard.charts import PLAIN
+from blockstep.tensorboard.charts import PLAIN, Charts
 from blockstep.tensorboard.event_files import EventsSeen, RunEvents
 from blockstep.tensorboard.view import first_view
 
@@ -38,6 +39,21 @@ def test_it_serves_this_machine_alone_and_says_so(served, runs):
     assert "only from this machine" in line
     assert "127.0.0.1" in address_in(line)
     assert urllib.request.urlopen(address_in(line)).status == 200  # noqa: S310 - it is the one printed
+
+
+def test_the_address_pins_curves_and_smooths_none():
+    charts = Charts(pinned=["val/loss", "own & other"])
+    address = urlsplit(first_view("http://127.0.0.1:6006/", charts))
+    query = parse_qs(address.query)
+    assert [card["tag"] for card in json.loads(query["pinnedCards"][0])] == ["val/loss", "own & other"]
+    assert query["smoothing"] == ["0"]
+    assert address.fragment.split("&") == ["timeseries", "_smoothingWeight=0"]
+
+
+@pytest.mark.slow
+def test_without_a_browser_the_address_has_the_pins_too(served, runs):
+    _, line = served()
+    assert address_in(line) == first_view(server_in(line), PLAIN)
 
 
 @pytest.mark.slow
@@ -128,7 +144,7 @@ def test_all_frames_of_a_picture_are_served(served):
     for seen.events in range(20):
         logger.log_picture("own", np.zeros((4, 6, 3), np.uint8))
     logger.finalize("success")
-    address = f"{address_in(served()[1])}data/plugin/images/images?run=run/version_0&tag=own&sample=0"
+    address = f"{server_in(served()[1])}data/plugin/images/images?run=run/version_0&tag=own&sample=0"
     until, frames = time.monotonic() + 20, []
     while not frames and time.monotonic() < until:  # until it has read the file
         time.sleep(0.1)
@@ -139,7 +155,7 @@ def test_all_frames_of_a_picture_are_served(served):
 
 @pytest.mark.slow
 @needs_bash
-def test_the_browser_that_is_set_opens_the_pinned_curves(served, runs, tmp_path, monkeypatch):
+def test_the_browser_that_is_set_opens_the_address_that_is_printed(served, runs, tmp_path, monkeypatch):
     script, opened = tmp_path / "browser", tmp_path / "opened"
     script.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.part; mv {opened}.part {opened}\n')
     script.chmod(0o755)
@@ -148,6 +164,6 @@ def test_the_browser_that_is_set_opens_the_pinned_curves(served, runs, tmp_path,
     until = time.monotonic() + 20
     while not opened.exists() and time.monotonic() < until:
         time.sleep(0.1)
-    assert opened.read_text() == first_view(address_in(line), PLAIN)
+    assert opened.read_text() == address_in(line) == first_view(server_in(line), PLAIN)
     process.terminate()
     assert process.wait(20) == 0
