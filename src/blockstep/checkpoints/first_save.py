@@ -9,6 +9,7 @@ import torch
 
 from blockstep.base.errors import BadInputError
 from blockstep.checkpoints.checkpoint_file import ChecksummedCheckpointIO, read_checkpoint
+from blockstep.checkpoints.contents import KEY
 
 
 class TriedCheckpointIO(ChecksummedCheckpointIO):
@@ -27,8 +28,8 @@ class TriedCheckpointIO(ChecksummedCheckpointIO):
         Raises:
             BadInputError: If it holds more than data.
         """
-        # Without a version, it is what a spawned process returns to its parent.
-        if not self._is_tried and "pytorch-lightning_version" in checkpoint:
+        # Without provenance, it is what a spawned process returns to its parent, or weights alone.
+        if not self._is_tried and KEY in checkpoint:
             _try(checkpoint, Path(path))
             self._is_tried = True
         super().save_checkpoint(checkpoint, path, storage_options)
@@ -42,9 +43,10 @@ def _try(checkpoint: dict[str, Any], path: Path) -> None:
     except OSError:  # the disk is full
         raise
     except Exception as error:  # whatever an object raises as it is written
+        found = _find_more_than_data(checkpoint, "") or f"a checkpoint that {error.__cause__ or error}"
         raise BadInputError(
             "what a run saves must be data, which is numbers, words, tensors, lists and mappings, as nothing else is "
-            f"read back. Got {_find_more_than_data(checkpoint, '') or error} instead."
+            f"read back, and all that training needs to go on. Got {found} instead."
         ) from error
     finally:
         trial.unlink(missing_ok=True)
