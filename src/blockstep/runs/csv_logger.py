@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base.atomic_files import write_atomically
+from blockstep.base.errors import BadInputError
 from blockstep.base.timed_logger import TimedLogger
 
 
@@ -69,8 +70,34 @@ class MetricsTable(TimedLogger, CSVLogger):
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table, without an unfinished last line; none if there is no file."""
+    """Return the rows of a table, without an unfinished last line; none if there is no file.
+
+    Args:
+        path: The table's file, which only `MetricsTable` writes.
+
+    Raises:
+        BadInputError: If it is no such table, and names the file.
+    """
     if not path.exists():
         return []
-    lines, end, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return list(csv.DictReader(io.StringIO(lines + end)))
+    if not path.is_file():
+        raise _no_table(path, "something that is no file")
+    content = path.read_bytes()
+    if b"\0" in content:  # as some file systems leave them after a loss of power
+        raise _no_table(path, "one with NUL bytes")
+    try:
+        lines, end, _ = content.decode().rpartition("\n")
+        rows = list(csv.DictReader(io.StringIO(lines + end, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _no_table(path, f"another: {error}") from error
+    for number, row in enumerate(rows, start=2):
+        if not (row.get("step") or "").isdecimal() or None in row:
+            raise _no_table(path, f"one whose line {number} has no step, or more values than there are columns")
+    return rows
+
+
+def _no_table(path: Path, found: str) -> BadInputError:
+    return BadInputError(
+        f"{path} must be the table that its run has written. Got {found}. Put it back, or delete it to go on without "
+        "the rows up to now."
+    )
