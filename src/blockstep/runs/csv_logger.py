@@ -78,22 +78,23 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     Raises:
         BadInputError: If it is no such table, and names the file.
     """
-    if not path.exists():
-        return []
     if not path.is_file():
-        raise _no_table(path, "something that is no file")
-    content = path.read_bytes()
-    if b"\0" in content:  # as some file systems leave them after a loss of power
-        raise _no_table(path, "one with NUL bytes")
+        return []
     try:
-        lines, end, _ = content.decode().rpartition("\n")
+        lines, end, _ = path.read_text(encoding="utf-8").rpartition("\n")
         rows = list(csv.DictReader(io.StringIO(lines + end, newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise _no_table(path, f"another: {error}") from error
-    for number, row in enumerate(rows, start=2):
-        if not (row.get("step") or "").isdecimal() or None in row:
-            raise _no_table(path, f"one whose line {number} has no step, or more values than there are columns")
+    wrong = next((number for number, row in enumerate(rows, start=2) if not _is_row(row)), None)
+    if wrong is not None:
+        raise _no_table(path, f"one whose line {wrong} is no row of it")
     return rows
+
+
+def _is_row(row: dict[str, str]) -> bool:
+    """Whether a line has a step, no more values than columns, and no NUL bytes, which a loss of power can leave."""
+    complete = (row.get("step") or "").isdecimal() and None not in row
+    return complete and not any("\0" in value for value in row.values() if value)
 
 
 def _no_table(path: Path, found: str) -> BadInputError:

@@ -2,6 +2,7 @@ import errno
 import fcntl
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,6 @@ class Late(Callback):
 @pytest.fixture
 def module(monkeypatch, tmp_path):
     """Write the module above for a hook, and make it importable."""
-    import sys
-
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own_parts", raising=False)
     return lambda hook: Path("own_parts.py").write_text(MODULE.replace("{hook}", hook))
@@ -50,6 +49,30 @@ def test_what_only_shows_something_fails_by_itself_and_the_status_says_so(hook, 
     assert f"Broken.{hook} failed: ValueError: no picture" in said.err
     assert "the run is complete and saved, but Broken failed" in said.err
     assert read_checkpoint(Path(LAST))["epoch"] == 3
+
+
+GRAPHS = {
+    "a forward pass that fails": "raise KeyError('no such input')",
+    "a result that cannot be traced": "return object()",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("body", GRAPHS.values(), ids=GRAPHS)
+def test_a_network_whose_graph_cannot_be_drawn_is_trained(body, example, monkeypatch, tmp_path, capsys):
+    Path("own_network.py").write_text(
+        "import torch\nfrom example.model import Classifier\n\n\nclass Own(Classifier):\n"
+        f"    def forward(self, x):\n        if torch.jit.is_tracing():\n            {body}\n"
+        "        return super().forward(x)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_network", raising=False)
+    assert example("fit", *QUICK, "--model=own_network.Own") == 1
+    said = capsys.readouterr()
+    assert said.err.count("RunEvents.log_graph failed: ") == 1
+    assert "the run is complete and saved, but RunEvents failed" in said.err
+    assert "No graph saved" not in said.out
+    assert read_checkpoint(Path(LAST))["epoch"] == 1
 
 
 def test_what_is_refused_after_something_was_saved_exits_with_1(module, example, capsys, monkeypatch):

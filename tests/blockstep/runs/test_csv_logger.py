@@ -87,11 +87,12 @@ def test_an_unfinished_last_line_is_left_out_when_a_run_is_resumed():
 
 
 NO_TABLE = {
-    "a NUL byte": (b"step,a\n9,1.0\n\0\0\0\n", "NUL bytes"),
+    "a NUL byte": (b"step,a\n9,1.0\n\0\0\0\n", "line 3 is no row"),
+    "a NUL byte in a value": (b"step,a\n9,1.\0\n", "line 2 is no row"),
     "no text": (b"step,a\n9,\xff\n", "can't decode"),
-    "no step": (b"a,b\n1,2\n", "line 2 has no step"),
-    "a step that is no number": (b"step,a\n9,1.0\nnine,1.0\n", "line 3 has no step"),
-    "a value too many": (b"step,a\n9,1.0,2.0\n", "line 2 has no step, or more values"),
+    "no step": (b"a,b\n1,2\n", "line 2 is no row"),
+    "a step that is no number": (b"step,a\n9,1.0\nnine,1.0\n", "line 3 is no row"),
+    "a value too many": (b"step,a\n9,1.0,2.0\n", "line 2 is no row"),
     "a value without an end": (b'step,a\n9,"' + b"x" * 200_000 + b"\n", "field larger"),
 }
 
