@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from blockstep.base.errors import BadInputError
+
 Batch = tuple[Tensor, ...]
 SECONDS_PER_BLOCK = 0.25  # short enough for a bar and a signal, long compared with Lightning's 0.4 ms
 
@@ -127,7 +129,16 @@ class BlockLoader:
         return {"epoch": self._epoch, "position": self._position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Start the next iteration, if it is of the same epoch, after these steps."""
+        """Start the next iteration, if it is of the same epoch, after these steps.
+
+        Raises:
+            BadInputError: If one of the two is not a whole number from 0 on.
+        """
+        if not all(type(state.get(key)) is int and state[key] >= 0 for key in ("epoch", "position")):
+            raise BadInputError(
+                "ckpt_path must be a checkpoint with an epoch and a position from 0 on in loops.fit_loop.state_dict. "
+                f"Got {state!r} instead."
+            )
         self._epoch, self._start = state["epoch"], state["position"]
 
     def adapt(self, steps: int, seconds: float) -> None:

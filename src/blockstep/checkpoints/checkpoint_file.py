@@ -1,17 +1,16 @@
 """Checksummed checkpoints, read as data only: without it, damage would go unnoticed, and a file could run code."""
 
 import hashlib
-import inspect
 import io
-import pickle
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any, Self
 
 import torch
+from jsonargparse import ArgumentParser
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from blockstep.base import timed_logger
 from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import restore_factories
+from blockstep.checkpoints.contents import HYPERPARAMETERS, KEY, check_contents, check_size
 
 FORMAT = 1
 """Version of what is added to Lightning's checkpoints; raised when older versions of this package could not read it."""
@@ -26,17 +26,14 @@ FORMAT = 1
 BEST = "best.ckpt"
 """File name of the checkpoint with the best metric."""
 
-KEY = "blockstep"
-"""Where a checkpoint holds what is added to Lightning's own entries; see `blockstep.checkpoints.provenance`."""
-
 MARK = b"\nblockstep sha256 "
 """Written after the archive of torch.save, and followed by its SHA-256. torch.load ignores both."""
 
 LOADER_KEYWORDS = ("checkpoint_path", "map_location", "hparams_file", "strict", "weights_only")
 """Arguments of Lightning's `load_from_checkpoint`."""
 
-HYPERPARAMETERS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
-"""Where Lightning's checkpoints hold the values of each group of keys."""
+OLD_KEYS = ("hparams", "module_arguments")
+"""Where Lightning would look for more hyperparameters, for checkpoints of its versions before 1.0."""
 
 
 class ChecksummedCheckpointIO(TorchCheckpointIO):
@@ -109,8 +106,16 @@ class CheckedLoading:
             BadInputError: If the file is damaged, not a checkpoint of this package, or lacks the module's weights.
         """
         checkpoint = read_checkpoint(Path(checkpoint_path))
-        key: str = cls.CHECKPOINT_HYPER_PARAMS_KEY  # type: ignore[attr-defined] # both of Lightning's classes have it
-        settings = _arguments_of(cls, restore_factories(checkpoint.pop(key, {})))
+        names: Any = cls  # of Lightning's keys
+        keys = (
+            names.CHECKPOINT_HYPER_PARAMS_KEY,
+            names.CHECKPOINT_HYPER_PARAMS_NAME,
+            names.CHECKPOINT_HYPER_PARAMS_TYPE,
+        )
+        group = "model" if keys[0] == HYPERPARAMETERS["model"] else "data"
+        settings = _arguments_of(cls, restore_factories(settings_of(checkpoint, group)))
+        for key in (*keys, *OLD_KEYS):
+            checkpoint.pop(key, None)
         copy = io.BytesIO()
         torch.save(checkpoint, copy)
         copy.seek(0)
@@ -123,10 +128,10 @@ class CheckedLoading:
 
 
 def _arguments_of(cls: type, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that a class takes, but no keyword of Lightning's loader: a file may not choose these."""
-    taken = inspect.signature(cls).parameters
-    free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
-    return {key: value for key, value in settings.items() if key not in LOADER_KEYWORDS and (free or key in taken)}
+    """Return the settings that `--help` shows for a class, but no keyword of Lightning's loader."""
+    shown = ArgumentParser().add_class_arguments(cls, "class", fail_untyped=False)
+    taken = {key.split(".")[1] for key in shown}.difference(LOADER_KEYWORDS)
+    return {key: value for key, value in settings.items() if key in taken}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -153,12 +158,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise _unusable(path, "has no checksum at its end: it is another program's, or was cut short")
     if digest != _digest(archive):
         raise _unusable(path, "is damaged: its checksum is not that of its content")
-    if _inflates(archive):
-        raise _unusable(path, "is compressed, and could fill the memory; it was not loaded")
     try:
-        checkpoint: dict[str, Any] = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        content = None if _inflates(archive) else torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the archive, or the pickle in it, makes of its reader
         raise _unusable(path, "holds more than data, and may run code; it was not loaded") from error
+    if content is None:
+        raise _unusable(path, "is compressed, and could fill the memory; it was not loaded")
+    checkpoint: dict[str, Any] = content
     return checkpoint
 
 
@@ -184,22 +190,39 @@ def load_settings(path: Path) -> dict[str, Any]:
     """
     checkpoint = read_checkpoint(path)
     return {
-        f"{group}.{key}": value
-        for group, where in HYPERPARAMETERS.items()
-        for key, value in checkpoint.get(where, {}).items()
-        if not key.startswith("_")  # Lightning's own, by which it would import the class
+        f"{group}.{key}": value for group in HYPERPARAMETERS for key, value in settings_of(checkpoint, group).items()
     }
 
 
+def settings_of(checkpoint: dict[str, Any], group: str) -> dict[str, Any]:
+    """Return the settings that a class was built with: those that it has saved itself, above those that fit saves.
+
+    Args:
+        checkpoint: The content of a checkpoint.
+        group: model or data.
+    """
+    settings = checkpoint[KEY]["settings"][group] | checkpoint.get(HYPERPARAMETERS[group], {})
+    return {key: value for key, value in settings.items() if not key.startswith("_")}  # Lightning would import these
+
+
 def check_weights_fit(model: nn.Module, path: Path) -> None:
-    """Raise BadInputError unless the checkpoint's weights have the model's names and shapes."""
-    saved = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(path)["state_dict"].items()}
-    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    """Raise BadInputError unless the checkpoint's weights have the model's names, shapes and kinds of numbers."""
+    saved, own = (_shapes(weights) for weights in (read_checkpoint(path)["state_dict"], model.state_dict()))
     if saved != own:
+        other = min(name for name in saved.keys() | own.keys() if saved.get(name) != own.get(name))
         raise BadInputError(
-            f"the model must be the one that {str(path)!r} holds the weights of. Got one with other weights: leave "
-            "--model and the settings of its size out, and they are taken from the checkpoint."
+            f"the model must be the one that {str(path)!r} holds the weights of. Got one with other weights, as "
+            f"state_dict.{other} is: leave --model and the settings of its size out, and they are taken from the "
+            "checkpoint."
         )
+
+
+def _shapes(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """The shapes of weights and their types, of which those of floating-point numbers may be converted."""
+    return {
+        name: (value.shape, None if value.is_floating_point() else value.dtype) if isinstance(value, Tensor) else None
+        for name, value in weights.items()
+    }
 
 
 def _write(path: Path, checkpoint: dict[str, Any]) -> None:
@@ -228,6 +251,10 @@ def _digest(archive: bytes) -> bytes:
 
 
 def _check_format(path: Path, checkpoint: Any) -> None:
+    try:
+        check_size(checkpoint)
+    except ValueError as error:
+        raise _unusable(path, str(error)) from error
     ours = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
     if not (isinstance(ours, dict) and isinstance(written := ours.get("format"), int)):
         raise _unusable(path, "was not written by fit")
@@ -235,14 +262,10 @@ def _check_format(path: Path, checkpoint: Any) -> None:
         versions = ours.get("versions")
         version = versions.get(KEY) if isinstance(versions, dict) else "of an unknown version"
         raise _unusable(path, f"was written by {KEY} {version}, which is newer: update {KEY} to read it")
-    for group, where in HYPERPARAMETERS.items():
-        try:
-            restore_factories(checkpoint.get(where, {}))
-        except RecursionError as error:
-            raise _unusable(path, f"holds hyperparameters that contain themselves: {group}") from error
-        except ValueError as error:
-            why = f"holds hyperparameters that are not data alone: {group}.{error}"
-            raise _unusable(path, why.removesuffix(".")) from error
+    try:
+        check_contents(checkpoint)
+    except ValueError as error:
+        raise _unusable(path, str(error)) from error
 
 
 def _unusable(path: Path, why: str) -> BadInputError:

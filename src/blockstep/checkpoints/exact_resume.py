@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStopping, EarlyStopp
 from lightning.pytorch.loops.loop import _Loop
 from torch import Tensor
 
+from blockstep.base.errors import BadInputError
 from blockstep.blocks.loader import callbacks_of
 
 
@@ -63,7 +64,18 @@ class ExactResume(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until training starts."""
+        """Keep the states until training starts, after they were tried on other generators.
+
+        Raises:
+            BadInputError: If one of them is not the state of a generator.
+        """
+        try:
+            _set(state_dict, random.Random(), np.random.RandomState(), torch.Generator())  # noqa: S311 - a trial
+        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError) as error:
+            raise BadInputError(
+                f"ckpt_path must be a checkpoint with the states of the random generators in callbacks.ExactResume. "
+                f"Got others: {error}."
+            ) from error
         self._restored = state_dict
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -103,10 +115,14 @@ class ExactResume(Callback):
             end_restart(trainer)
 
     def _restore(self) -> None:
-        if not self._restored:
-            return
-        version, words, gauss = self._restored["python"]
-        random.setstate((version, tuple(words.tolist()), gauss))
-        kind, keys, *rest = self._restored["numpy"]
-        np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-        torch.set_rng_state(self._restored["torch"])
+        if self._restored:
+            _set(self._restored, random, np.random, torch.default_generator)
+
+
+def _set(state: dict[str, Any], python: Any, numpy: Any, generator: torch.Generator) -> None:
+    """Set three generators to saved states."""
+    version, words, gauss = state["python"]
+    python.setstate((version, tuple(words.tolist()), gauss))
+    kind, keys, *rest = state["numpy"]
+    numpy.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    generator.set_state(state["torch"])

@@ -9,6 +9,7 @@ import torch
 
 from blockstep.base.errors import BadInputError
 from blockstep.checkpoints.checkpoint_file import ChecksummedCheckpointIO, read_checkpoint
+from blockstep.checkpoints.contents import KEY
 
 
 class TriedCheckpointIO(ChecksummedCheckpointIO):
@@ -27,8 +28,8 @@ class TriedCheckpointIO(ChecksummedCheckpointIO):
         Raises:
             BadInputError: If it holds more than data.
         """
-        # Without a version, it is what a spawned process returns to its parent.
-        if not self._is_tried and "pytorch-lightning_version" in checkpoint:
+        # Without provenance, it is what a spawned process returns to its parent, or weights alone.
+        if not self._is_tried and KEY in checkpoint:
             _try(checkpoint, Path(path))
             self._is_tried = True
         super().save_checkpoint(checkpoint, path, storage_options)

@@ -3,7 +3,9 @@
 import hashlib
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -12,20 +14,23 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from blockstep import __version__
 from blockstep.base.factories import storable_hyperparameters
-from blockstep.checkpoints.checkpoint_file import FORMAT, HYPERPARAMETERS, KEY
+from blockstep.checkpoints.checkpoint_file import FORMAT
+from blockstep.checkpoints.contents import HYPERPARAMETERS, KEY, state_sizes
 
 
 class Provenance(Callback):
-    """Write versions, the config, the git revision and the data's hash into every checkpoint.
+    """Write versions, the config, the git revision and the data's hash into every checkpoint, and what it holds.
 
     When training goes on from a checkpoint with other data, warn.
 
     Args:
         config: The run's config, as YAML.
+        settings: The arguments that the model and the data were built with, for classes that save none themselves.
     """
 
-    def __init__(self, config: str) -> None:
+    def __init__(self, config: str, settings: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> None:
         self._config = config
+        self._settings = {group: storable_hyperparameters(settings.get(group) or {}) for group in HYPERPARAMETERS}
         self._data = ""
         self._data_of_checkpoint: str | None = None
         self._git = git_revision()
@@ -55,6 +60,10 @@ class Provenance(Callback):
             "git": self._git,
             "config": self._config,
             "data_sha256": self._data,
+            "precision": str(trainer.precision),
+            "settings": self._settings,
+            "callbacks": list(checkpoint["callbacks"]),
+            "optimizer_states": state_sizes(checkpoint),
         }
         for where in HYPERPARAMETERS.values():
             if where in checkpoint:

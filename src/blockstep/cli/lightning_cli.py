@@ -23,10 +23,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES, class_config
 from blockstep.checkpoints.checkpoint_file import check_weights_fit
+from blockstep.checkpoints.comparison import CompareContents
 from blockstep.checkpoints.first_save import TriedCheckpointIO
 from blockstep.cli.application import Application
 from blockstep.cli.arguments import add_keys
-from blockstep.cli.classes import choose_classes, unflatten
+from blockstep.cli.classes import choose_classes, flatten, unflatten
 from blockstep.cli.config_safety import restrict_parsing
 from blockstep.cli.extras import JOB_SCHEDULERS
 from blockstep.cli.predictions import PredictionWriter, check_output
@@ -168,6 +169,8 @@ class CommandLine(LightningCLI):
         if self.command == "predict":
             check_output(Path(self.config.output), self.config)
             yield PredictionWriter(Path(self.config.output), self.application.columns)
+        if self.command == "fit":
+            yield CompareContents()
         if self.command == "fit" and self.config.on_nan == "stop":
             yield NanGuard()
         if config.enable_progress_bar and not any(isinstance(own, ProgressBar) for own in _as_list(config.callbacks)):
@@ -184,7 +187,14 @@ class CommandLine(LightningCLI):
             config.logger = list(loggers)
             config.callbacks = [*logging_callbacks(loggers[0], self.yaml), *config.callbacks]
         if config.enable_checkpointing is not False:
-            config.callbacks += checkpoint_callbacks(self.folder.path / "checkpoints", self.application, self.yaml)
+            folder = self.folder.path / "checkpoints"
+            config.callbacks += checkpoint_callbacks(folder, self.application, self.yaml, flatten(self._plain))
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
+        """The run's config as plain values."""
+        config: dict[str, Any] = yaml.safe_load(self.yaml)
+        return config
 
     @cached_property
     def yaml(self) -> str:

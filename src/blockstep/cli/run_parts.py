@@ -1,6 +1,8 @@
 """The loggers and callbacks of a run: without this module, a run would save and log nothing."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
@@ -45,14 +47,17 @@ def logging_callbacks(events: RunEvents, config: str) -> list[Callback]:
     return [events.seen, *(curve(events) for curve in CURVES), Dashboard(events, config)]
 
 
-def checkpoint_callbacks(folder: Path, application: Application, config: str) -> list[Callback]:
+def checkpoint_callbacks(
+    folder: Path, application: Application, config: str, settings: Mapping[str, Mapping[str, Any]]
+) -> list[Callback]:
     """Make what saves and resumes a run; the last checkpoint after the best, so that it records the current best.
 
     Args:
         folder: The folder of the run's checkpoints.
         application: Says which metric is watched.
         config: The run's config, as YAML.
+        settings: The arguments of the model and the data.
     """
     best = BestCheckpoint(folder, application.monitor, application.mode)
     last = LastCheckpoint(folder / "last.ckpt")
-    return [Provenance(config), ExactResume(), best, last, GracefulStop(last, application.name)]
+    return [Provenance(config, settings), ExactResume(), best, last, GracefulStop(last, application.name)]

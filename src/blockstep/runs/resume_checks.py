@@ -9,7 +9,8 @@ from jsonargparse import Namespace, get_loader
 
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES
-from blockstep.checkpoints.checkpoint_file import KEY, read_checkpoint
+from blockstep.checkpoints.checkpoint_file import read_checkpoint
+from blockstep.checkpoints.contents import KEY
 from blockstep.runs.run_mark import config_beside
 
 FREE = (

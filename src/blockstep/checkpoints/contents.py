@@ -1,0 +1,175 @@
+"""What a checkpoint must hold, written down once: without it, each reader would trust whatever a file holds."""
+
+import re
+from typing import Any
+
+from blockstep.base.factories import restore_factories
+from blockstep.checkpoints.patterns import (
+    ANYTHING,
+    COUNT,
+    MAPPING,
+    NUMBER,
+    SWITCH,
+    TEXT,
+    TEXT_OR_NONE,
+    Each,
+    Keys,
+    ListOf,
+    Pattern,
+    Rule,
+)
+
+KEY = "blockstep"
+"""Where a checkpoint holds what is added to Lightning's own entries; see `blockstep.checkpoints.provenance`."""
+
+HYPERPARAMETERS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+"""Where Lightning's checkpoints hold the values that the classes have saved themselves, by groups of keys."""
+
+MOST_LEVELS = 50
+"""The most levels of lists and mappings within each other: five times what a run's checkpoint has."""
+
+MOST_VALUES = 10_000_000
+"""The most values in a checkpoint, each as often as it occurs. A tensor is one value."""
+
+
+def _alone(**patterns: Pattern) -> Keys:
+    """A mapping of these keys and no others: Lightning makes an attribute of each."""
+    return Keys(patterns, others=False)
+
+
+def _progress(*counts: str, **more: Pattern) -> Keys:
+    counted = _alone(**dict.fromkeys(counts, COUNT))
+    return _alone(total=counted, current=counted, **more)
+
+
+STEPS = _progress("ready", "completed")
+STARTED = _progress("ready", "started", "completed")
+PROCESSED = _progress("ready", "started", "processed", "completed")
+BATCHES = _progress("ready", "started", "processed", "completed", is_last_batch=SWITCH)
+LIGHTNING = Rule(
+    "a version of Lightning from 2 on",
+    lambda value: (
+        isinstance(value, str) and re.fullmatch(r"([2-9]|[1-9]\d+)(\.\d+)+[\w.+]*", value, re.ASCII) is not None
+    ),
+)
+PARAMETER = Rule("a parameter's number or name", lambda value: COUNT.holds(value) or TEXT.holds(value))
+STATES = Rule(
+    "a mapping of parameters to mappings",
+    lambda value: isinstance(value, dict) and all(isinstance(state, dict) for state in value.values()),
+)
+CONTENTS = Keys(
+    {
+        "epoch": COUNT,
+        "global_step": COUNT,
+        "pytorch-lightning_version": LIGHTNING,
+        "state_dict": Each(ANYTHING),
+        "loops": Keys(
+            {
+                "fit_loop": Keys(
+                    {
+                        "state_dict": Each(ANYTHING),
+                        "epoch_progress": PROCESSED,
+                        "epoch_loop.state_dict": Keys({"_batches_that_stepped": COUNT}),
+                        "epoch_loop.batch_progress": BATCHES,
+                        "epoch_loop.scheduler_progress": STEPS,
+                        "epoch_loop.automatic_optimization.optim_progress": _alone(
+                            optimizer=_alone(step=STEPS, zero_grad=STARTED)
+                        ),
+                        "epoch_loop.manual_optimization.optim_step_progress": STEPS,
+                        "epoch_loop.val_loop.batch_progress": BATCHES,
+                    }
+                ),
+                "validate_loop": Keys({"batch_progress": BATCHES}),
+                "test_loop": Keys({"batch_progress": BATCHES}),
+                "predict_loop": Keys({"batch_progress": PROCESSED}),
+            }
+        ),
+        "callbacks": Each(MAPPING),
+        "optimizer_states": ListOf(
+            Keys({"state": STATES, "param_groups": ListOf(Keys({"params": ListOf(PARAMETER)}))})
+        ),
+        "lr_schedulers": ListOf(MAPPING),
+        KEY: Keys(
+            {
+                "format": COUNT,
+                "versions": Each(TEXT),
+                "git": TEXT_OR_NONE,
+                "config": TEXT,
+                "data_sha256": TEXT,
+                "precision": TEXT,
+                "settings": _alone(model=MAPPING, data=MAPPING),
+                "callbacks": ListOf(TEXT),
+                "optimizer_states": ListOf(COUNT),
+            }
+        ),
+    },
+    optional={
+        "callback_metrics": Each(NUMBER),
+        "block_training": Keys({"loss_sum": NUMBER, "loss_rows": COUNT}),
+    },
+)
+"""The entries of a checkpoint, and what each must be. Others may be there too."""
+
+
+def check_contents(checkpoint: Any) -> None:
+    """Raise ValueError, naming the key, unless a checkpoint holds what it must."""
+    try:
+        CONTENTS.check(checkpoint, "")
+        _check_counts(checkpoint)
+        _check_nothing_is_gone(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"does not hold what it must: {error}") from error
+    for group, where in HYPERPARAMETERS.items():
+        for settings in (checkpoint.get(where, {}), checkpoint[KEY]["settings"][group]):
+            _check_settings(group, settings)
+
+
+def check_size(value: Any) -> None:
+    """Raise ValueError for a value with too many levels, as one that contains itself has, or too many values."""
+    waiting, values = [(value, 0)], 0
+    while waiting:
+        part, level = waiting.pop()
+        values += 1
+        if level > MOST_LEVELS:
+            raise ValueError(f"has more than {MOST_LEVELS} levels of lists and mappings")
+        if values + len(waiting) > MOST_VALUES:
+            raise ValueError(f"has more than {MOST_VALUES} values")
+        if isinstance(part, dict | list | tuple | set):
+            waiting += [(inner, level + 1) for inner in (part.values() if isinstance(part, dict) else part)]
+
+
+def state_sizes(checkpoint: dict[str, Any]) -> list[int]:
+    """Return of how many parameters each optimizer has a state."""
+    return [len(states.get("state", ())) for states in checkpoint["optimizer_states"]]
+
+
+def _check_counts(checkpoint: dict[str, Any]) -> None:
+    """Compare what is saved twice: Lightning goes on from the loops, and everything else reads the other."""
+    loop = checkpoint["loops"]["fit_loop"]
+    epochs = loop["epoch_progress"]["current"]["completed"]
+    steps = [
+        loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]["total"]["completed"],
+        loop["epoch_loop.manual_optimization.optim_step_progress"]["total"]["completed"],
+    ]
+    if checkpoint["epoch"] != epochs:
+        raise ValueError(f"epoch must be that of loops.fit_loop, {epochs}. Got {checkpoint['epoch']}")
+    if checkpoint["global_step"] not in steps:
+        raise ValueError(f"global_step must be that of loops.fit_loop, {max(steps)}. Got {checkpoint['global_step']}")
+
+
+def _check_nothing_is_gone(checkpoint: dict[str, Any]) -> None:
+    """Compare with the list of what was saved: without a state, training would go on, and not as before."""
+    for name in checkpoint[KEY]["callbacks"]:
+        if name not in checkpoint["callbacks"]:
+            raise ValueError(f"callbacks.{name} must be there")
+    saved, sizes = list(checkpoint[KEY]["optimizer_states"]), state_sizes(checkpoint)
+    if sizes != saved:
+        raise ValueError(f"optimizer_states must be of {saved} parameters, as many as were saved. Got {sizes}")
+
+
+def _check_settings(group: str, settings: Any) -> None:
+    try:
+        restore_factories(settings)
+    except ValueError as error:
+        words = f"holds hyperparameters that are not data alone: {group}.{error}"
+        raise ValueError(words.removesuffix(".")) from error

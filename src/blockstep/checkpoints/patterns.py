@@ -1,0 +1,119 @@
+"""Patterns of plain values: without them, what a file must hold would be a hundred lines of conditions.
+
+A pattern follows its own few levels, and never those of the value, which a stranger may have made.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+class Pattern(Protocol):
+    """What a value must be."""
+
+    def check(self, value: Any, key: str) -> None:
+        """Raise ValueError, naming the key, unless the value is that."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A single value: what it must be, in words and as a test."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+    def check(self, value: Any, key: str) -> None:
+        """Raise ValueError, naming the key, unless the rule holds."""
+        if not self.holds(value):
+            raise ValueError(f"{key} must be {self.words}. Got {describe(value)}")
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list or a tuple, with a pattern for each of its parts."""
+
+    pattern: Pattern
+
+    def check(self, value: Any, key: str) -> None:
+        """Raise ValueError, naming the key of the first part that does not match."""
+        LIST.check(value, key)
+        for number, part in enumerate(value):
+            self.pattern.check(part, f"{key}.{number}")
+
+
+@dataclass(frozen=True)
+class Each:
+    """A mapping of names, with a pattern for each of its values."""
+
+    pattern: Pattern
+
+    def check(self, value: Any, key: str) -> None:
+        """Raise ValueError, naming the key of the first value that does not match."""
+        NAMES.check(value, key)
+        for name, part in value.items():
+            self.pattern.check(part, f"{key}.{name}")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A mapping of names with these keys, and perhaps with others.
+
+    Args:
+        required: The pattern of each key that must be there.
+        optional: The pattern of each key that may be there.
+        others: Whether there may be others.
+    """
+
+    required: Mapping[str, Pattern]
+    optional: Mapping[str, Pattern] = field(default_factory=dict)
+    others: bool = True
+
+    def check(self, value: Any, key: str) -> None:
+        """Raise ValueError, naming the first key that is missing or has a value that does not match."""
+        NAMES.check(value, key)
+        patterns = {**self.required, **self.optional}
+        for name, pattern in patterns.items():
+            if name in value:
+                pattern.check(value[name], below(key, name))
+            elif name in self.required:
+                raise ValueError(f"{below(key, name)} must be there")
+        for name in value.keys() - patterns.keys() if not self.others else ():
+            raise ValueError(f"{key} must have the keys {', '.join(patterns)} alone. Got {name!r} too")
+
+
+def below(key: str, name: Any) -> str:
+    """Return the key of a part."""
+    return f"{key}.{name}" if key else str(name)
+
+
+def describe(value: Any) -> str:
+    """Return a value in words that are short for a value of any size."""
+    if isinstance(value, Tensor) and value.dim():
+        return f"a tensor of shape {tuple(value.shape)} and type {value.dtype}"
+    if isinstance(value, Tensor | str | int | float | None):
+        return repr(value)
+    return f"a {type(value).__name__}"
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, or a tensor of one."""
+    if isinstance(value, Tensor):
+        return value.dim() == 0 and not value.is_complex()
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+
+
+ANYTHING = Rule("anything", lambda _: True)
+COUNT = Rule("a whole number from 0 on", lambda value: type(value) is int and 0 <= value < 2**63)
+SWITCH = Rule("true or false", lambda value: isinstance(value, bool))
+NUMBER = Rule("a number", is_number)
+TEXT = Rule("a text", lambda value: isinstance(value, str))
+TEXT_OR_NONE = Rule("a text or None", lambda value: value is None or isinstance(value, str))
+MAPPING = Rule("a mapping", lambda value: isinstance(value, dict))
+NAMES = Rule("a mapping of names", _is_names)
+LIST = Rule("a list", lambda value: isinstance(value, list | tuple))
