@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from compared import assert_equal
 from started import LAST, QUICK, RUN
 from systems import needs_posix_files, needs_signals
 
@@ -22,6 +23,17 @@ class Broken(EpochReport):
     def {hook}(self, trainer, pl_module):
         super().{hook}(trainer, pl_module)
         raise ValueError("no picture")
+
+
+class Failing(Callback):
+    def on_train_end(self, trainer, pl_module):
+        raise ValueError("no summary")
+
+
+class Setting(Callback):
+    def on_train_end(self, trainer, pl_module):
+        for weight in pl_module.parameters():
+            weight.data = weight.data * 0
 
 
 class Late(Callback):
@@ -49,6 +61,25 @@ def test_what_only_shows_something_fails_by_itself_and_the_status_says_so(hook, 
     assert f"Broken.{hook} failed: ValueError: no picture" in said.err
     assert "the run is complete and saved, but Broken failed" in said.err
     assert read_checkpoint(Path(LAST))["epoch"] == 3
+
+
+LIMITS = {"at an epoch's end": "--trainer.max_epochs=3", "within an epoch": "--trainer.max_steps=14"}
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_the_last_state_is_saved_before_a_callback_fails_at_the_end(limit, module, example, capsys):
+    module("on_fit_end")
+    assert example("fit", *QUICK, limit) == 0
+    assert example("fit", *QUICK, limit, "--name=failing", "--trainer.callbacks=own_parts.Failing") == 1
+    assert "no summary What was saved is kept." in capsys.readouterr().err
+    weights = [read_checkpoint(Path(LAST.replace("/run/", f"/{name}/")))["state_dict"] for name in ("run", "failing")]
+    assert_equal(*weights)
+
+
+def test_weights_that_a_callback_sets_at_the_end_are_saved(module, example):
+    module("on_fit_end")
+    assert example("fit", *QUICK, "--trainer.callbacks=own_parts.Setting") == 0
+    assert not any(weight.any() for weight in read_checkpoint(Path(LAST))["state_dict"].values())
 
 
 GRAPHS = {
