@@ -79,10 +79,18 @@ def _check_optimizers(trainer: Trainer, checkpoint: dict[str, Any], likeness: Li
     saved = checkpoint.get("optimizer_states", [])
     check_length(saved, trainer.optimizers, "optimizer_states")
     for number, (states, optimizer) in enumerate(zip(saved, trainer.optimizers, strict=True)):
-        _check_optimizer(states, optimizer, likeness, f"optimizer_states.{number}")
+        check_optimizer(states, optimizer, likeness, f"optimizer_states.{number}")
 
 
-def _check_optimizer(saved: dict[str, Any], optimizer: Optimizer, likeness: Likeness, key: str) -> None:
+def check_optimizer(saved: dict[str, Any], optimizer: Optimizer, likeness: Likeness, key: str) -> None:
+    """Raise ValueError, naming the key, unless an optimizer could have saved such a state.
+
+    Args:
+        saved: The state.
+        optimizer: The optimizer, before anything was restored.
+        likeness: What they must have in common.
+        key: Where the checkpoint holds the state.
+    """
     groups, states = optimizer.state_dict()["param_groups"], dict(saved["state"])
     check_length(saved["param_groups"], groups, f"{key}.param_groups")
     for number, group in enumerate(groups):
@@ -94,6 +102,15 @@ def _check_optimizer(saved: dict[str, Any], optimizer: Optimizer, likeness: Like
                 likeness.check(state, expected.get(parameter, {}), f"{key}.state.{parameter}")
     for parameter in states:
         raise ValueError(f"{key}.state must be of the optimizer's parameters. Got one of {parameter!r}")
+
+
+def check_scheduler(saved: dict[str, Any], scheduler: Any, likeness: Likeness, key: str) -> None:
+    """Raise ValueError, naming the key, unless a scheduler could have saved such a state.
+
+    torch makes an attribute of each of its keys. Schedulers of a project's own may add keys later.
+    """
+    if _is_known(scheduler):
+        likeness.check(saved, scheduler.state_dict(), key)
 
 
 def _check_group(
@@ -117,8 +134,7 @@ def _check_schedulers(trainer: Trainer, checkpoint: dict[str, Any], likeness: Li
     saved, configs = checkpoint.get("lr_schedulers", []), trainer.lr_scheduler_configs
     check_length(saved, configs, "lr_schedulers")
     for number, (state, config) in enumerate(zip(saved, configs, strict=True)):
-        if _is_known(config.scheduler):
-            likeness.check(state, config.scheduler.state_dict(), f"lr_schedulers.{number}")
+        check_scheduler(state, config.scheduler, likeness, f"lr_schedulers.{number}")
 
 
 def _is_known(part: Any) -> bool:

@@ -9,10 +9,10 @@ from blockstep.checkpoints.patterns import (
     COUNT,
     MAPPING,
     NUMBER,
+    NUMBER_OR_NONE,
     SWITCH,
     TEXT,
     TEXT_OR_NONE,
-    Each,
     Keys,
     ListOf,
     Pattern,
@@ -34,7 +34,7 @@ MOST_VALUES = 10_000_000
 
 def _alone(**patterns: Pattern) -> Keys:
     """A mapping of these keys and no others: Lightning makes an attribute of each."""
-    return Keys(patterns, others=False)
+    return Keys(patterns, others=None)
 
 
 def _progress(*counts: str, **more: Pattern) -> Keys:
@@ -57,17 +57,25 @@ STATES = Rule(
     "a mapping of parameters to mappings",
     lambda value: isinstance(value, dict) and all(isinstance(state, dict) for state in value.values()),
 )
+BEST = Keys(
+    {
+        "monitor": TEXT_OR_NONE,
+        "mode": Rule("min or max", lambda value: value in ("min", "max")),
+        "best_model_score": NUMBER_OR_NONE,
+        "current_score": NUMBER_OR_NONE,
+    }
+)
 CONTENTS = Keys(
     {
         "epoch": COUNT,
         "global_step": COUNT,
         "pytorch-lightning_version": LIGHTNING,
-        "state_dict": Each(ANYTHING),
+        "state_dict": Keys(),
         "loops": Keys(
             {
                 "fit_loop": Keys(
                     {
-                        "state_dict": Each(ANYTHING),
+                        "state_dict": Keys(optional={"combined_loader": ListOf(ANYTHING)}),
                         "epoch_progress": PROCESSED,
                         "epoch_loop.state_dict": Keys({"_batches_that_stepped": COUNT}),
                         "epoch_loop.batch_progress": BATCHES,
@@ -84,7 +92,7 @@ CONTENTS = Keys(
                 "predict_loop": Keys({"batch_progress": PROCESSED}),
             }
         ),
-        "callbacks": Each(MAPPING),
+        "callbacks": Keys(optional={"BestCheckpoint": BEST}, others=MAPPING),
         "optimizer_states": ListOf(
             Keys({"state": STATES, "param_groups": ListOf(Keys({"params": ListOf(PARAMETER)}))})
         ),
@@ -92,7 +100,7 @@ CONTENTS = Keys(
         KEY: Keys(
             {
                 "format": COUNT,
-                "versions": Each(TEXT),
+                "versions": Keys(others=TEXT),
                 "git": TEXT_OR_NONE,
                 "config": TEXT,
                 "data_sha256": TEXT,
@@ -100,11 +108,12 @@ CONTENTS = Keys(
                 "settings": _alone(model=MAPPING, data=MAPPING),
                 "callbacks": ListOf(TEXT),
                 "optimizer_states": ListOf(COUNT),
+                "loaders": COUNT,
             }
         ),
     },
     optional={
-        "callback_metrics": Each(NUMBER),
+        "callback_metrics": Keys(others=NUMBER),
         "block_training": Keys({"loss_sum": NUMBER, "loss_rows": COUNT}),
     },
 )
@@ -138,9 +147,13 @@ def check_size(value: Any) -> None:
             waiting += [(inner, level + 1) for inner in (part.values() if isinstance(part, dict) else part)]
 
 
-def state_sizes(checkpoint: dict[str, Any]) -> list[int]:
-    """Return of how many parameters each optimizer has a state."""
-    return [len(states.get("state", ())) for states in checkpoint["optimizer_states"]]
+def saved_states(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint holds states of: which callbacks, how many parameters of each optimizer, and loaders."""
+    return {
+        "callbacks": list(checkpoint["callbacks"]),
+        "optimizer_states": [len(states.get("state", ())) for states in checkpoint["optimizer_states"]],
+        "loaders": len(checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", ())),
+    }
 
 
 def _check_counts(checkpoint: dict[str, Any]) -> None:
@@ -159,12 +172,21 @@ def _check_counts(checkpoint: dict[str, Any]) -> None:
 
 def _check_nothing_is_gone(checkpoint: dict[str, Any]) -> None:
     """Compare with the list of what was saved: without a state, training would go on, and not as before."""
-    for name in checkpoint[KEY]["callbacks"]:
-        if name not in checkpoint["callbacks"]:
+    before, now = checkpoint[KEY], saved_states(checkpoint)
+    for name in before["callbacks"]:
+        if name not in now["callbacks"]:
             raise ValueError(f"callbacks.{name} must be there")
-    saved, sizes = list(checkpoint[KEY]["optimizer_states"]), state_sizes(checkpoint)
-    if sizes != saved:
-        raise ValueError(f"optimizer_states must be of {saved} parameters, as many as were saved. Got {sizes}")
+    if now["optimizer_states"] != list(before["optimizer_states"]):
+        raise ValueError(
+            f"optimizer_states must be of {before['optimizer_states']} parameters, as many as were saved. "
+            f"Got {now['optimizer_states']}"
+        )
+    if now["loaders"] != before["loaders"]:
+        raise ValueError(
+            f"loops.fit_loop.state_dict.combined_loader must have {before['loaders']} entries. Got {now['loaders']}"
+        )
+    if "ExactResume" in now["callbacks"] and "callback_metrics" not in checkpoint:
+        raise ValueError("callback_metrics must be there")
 
 
 def _check_settings(group: str, settings: Any) -> None:

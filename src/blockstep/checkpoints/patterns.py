@@ -30,6 +30,9 @@ class Rule:
             raise ValueError(f"{key} must be {self.words}. Got {describe(value)}")
 
 
+ANYTHING = Rule("anything", lambda _: True)
+
+
 @dataclass(frozen=True)
 class ListOf:
     """A list or a tuple, with a pattern for each of its parts."""
@@ -44,43 +47,31 @@ class ListOf:
 
 
 @dataclass(frozen=True)
-class Each:
-    """A mapping of names, with a pattern for each of its values."""
-
-    pattern: Pattern
-
-    def check(self, value: Any, key: str) -> None:
-        """Raise ValueError, naming the key of the first value that does not match."""
-        NAMES.check(value, key)
-        for name, part in value.items():
-            self.pattern.check(part, f"{key}.{name}")
-
-
-@dataclass(frozen=True)
 class Keys:
-    """A mapping of names with these keys, and perhaps with others.
+    """A mapping of names.
 
     Args:
         required: The pattern of each key that must be there.
         optional: The pattern of each key that may be there.
-        others: Whether there may be others.
+        others: The pattern of all other keys; by default, anything. None allows no other key.
     """
 
-    required: Mapping[str, Pattern]
+    required: Mapping[str, Pattern] = field(default_factory=dict)
     optional: Mapping[str, Pattern] = field(default_factory=dict)
-    others: bool = True
+    others: Pattern | None = ANYTHING
 
     def check(self, value: Any, key: str) -> None:
         """Raise ValueError, naming the first key that is missing or has a value that does not match."""
         NAMES.check(value, key)
-        patterns = {**self.required, **self.optional}
-        for name, pattern in patterns.items():
-            if name in value:
-                pattern.check(value[name], below(key, name))
-            elif name in self.required:
+        for name in self.required:
+            if name not in value:
                 raise ValueError(f"{below(key, name)} must be there")
-        for name in value.keys() - patterns.keys() if not self.others else ():
-            raise ValueError(f"{key} must have the keys {', '.join(patterns)} alone. Got {name!r} too")
+        patterns = {**self.required, **self.optional}
+        for name, part in value.items():
+            pattern = patterns.get(name, self.others)
+            if pattern is None:
+                raise ValueError(f"{key} must have the keys {', '.join(patterns)} alone. Got {name!r} too")
+            pattern.check(part, below(key, name))
 
 
 def below(key: str, name: Any) -> str:
@@ -108,12 +99,12 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(name, str) for name in value)
 
 
-ANYTHING = Rule("anything", lambda _: True)
 COUNT = Rule("a whole number from 0 on", lambda value: type(value) is int and 0 <= value < 2**63)
 SWITCH = Rule("true or false", lambda value: isinstance(value, bool))
 NUMBER = Rule("a number", is_number)
 TEXT = Rule("a text", lambda value: isinstance(value, str))
 TEXT_OR_NONE = Rule("a text or None", lambda value: value is None or isinstance(value, str))
+NUMBER_OR_NONE = Rule("a number or None", lambda value: value is None or is_number(value))
 MAPPING = Rule("a mapping", lambda value: isinstance(value, dict))
 NAMES = Rule("a mapping of names", _is_names)
 LIST = Rule("a list", lambda value: isinstance(value, list | tuple))

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from blockstep import __version__
 from blockstep.base.factories import storable_hyperparameters
 from blockstep.checkpoints.checkpoint_file import FORMAT
-from blockstep.checkpoints.contents import HYPERPARAMETERS, KEY, state_sizes
+from blockstep.checkpoints.contents import HYPERPARAMETERS, KEY, saved_states
 
 
 class Provenance(Callback):
@@ -62,8 +62,7 @@ class Provenance(Callback):
             "data_sha256": self._data,
             "precision": str(trainer.precision),
             "settings": self._settings,
-            "callbacks": list(checkpoint["callbacks"]),
-            "optimizer_states": state_sizes(checkpoint),
+            **saved_states(checkpoint),
         }
         for where in HYPERPARAMETERS.values():
             if where in checkpoint:

@@ -62,11 +62,11 @@ def rehearse(application: Application, args: list[str]) -> Namespace:
 def _fit(cli: CommandLine) -> None:
     try:
         _train(cli)
-    except (BadInputError, InterruptedRunError, OutputError):
-        _discard_if_worthless(cli)
+    except (BadInputError, InterruptedRunError, OutputError) as error:
+        _discard_if_worthless(cli, error)
         raise
     except Interrupted as stop:
-        _discard_if_worthless(cli)
+        _discard_if_worthless(cli, stop)
         raise InterruptedRunError(_describe_progress(cli), stop.number) from None
     if cli.folder is not None:
         cli.trainer.print(f"run folder: {cli.folder.path}")
@@ -94,12 +94,17 @@ def _train(cli: CommandLine) -> None:
         STOP_SIGNALS.stop_postponing()
 
 
-def _discard_if_worthless(cli: CommandLine) -> None:
-    """Discard a run without checkpoints, unless it has trained and was told to keep none."""
-    if cli.folder is None or cli.folder.has_checkpoints:
+def _discard_if_worthless(cli: CommandLine, error: BaseException) -> None:
+    """Discard a run without checkpoints, unless it has trained and was told to keep none.
+
+    A run that was refused before it has gone on is left as it was.
+    """
+    folder = cli.folder
+    if folder is None or folder.has_saved:
         return
-    if cli.trainer.global_step == 0 or cli.config.trainer.enable_checkpointing is not False:
-        cli.folder.discard()
+    untrained = cli.trainer.global_step == 0 or cli.config.trainer.enable_checkpointing is not False
+    if untrained if folder.is_new else isinstance(error, BadInputError):
+        folder.discard()
 
 
 def _describe_progress(cli: CommandLine) -> str:

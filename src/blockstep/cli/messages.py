@@ -40,7 +40,8 @@ def _translated(error: Exception, folder: RunFolder | None) -> Exception:
     if isinstance(error, OSError):
         where = f" in {folder.path}" if folder else ""
         return RunError(f"a file{where} cannot be written or read: {error}.{kept}")
-    if folder is not None and kept:
+    refused = isinstance(error, BadInputError) and folder is not None and not folder.has_saved
+    if folder is not None and kept and not refused:
         return RunError(f"the run in {folder.path} cannot go on: {words}{kept}")
     return BadInputError(words)
 

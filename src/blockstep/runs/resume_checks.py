@@ -40,7 +40,7 @@ def resumes_in_place(run: Path, checkpoint: Path, before: Namespace, now: Namesp
         False if settings change and `allow_changes` is set; the run then needs a new folder.
 
     Raises:
-        BadInputError: If settings would change and may not, or nothing is left to train.
+        BadInputError: If settings would change and may not, or early stopping has ended the run.
     """
     changes = _changes(before, now)
     if changes and not now.allow_changes:
@@ -48,7 +48,8 @@ def resumes_in_place(run: Path, checkpoint: Path, before: Namespace, now: Namesp
             f"a run goes on with the settings that it was started with. Got others for {run}: {'; '.join(changes)}. "
             "Leave them out, or add --allow_changes true to go on in a new folder."
         )
-    _check_that_something_is_left(checkpoint, now)
+    if not changes:
+        _check_not_stopped_early(checkpoint, now.trainer)
     return not changes
 
 
@@ -96,6 +97,20 @@ def check_optimizer_kept(path: Path, before: Namespace, now: Namespace) -> None:
             )
 
 
+def check_that_something_is_left(path: Path, trainer: Namespace) -> None:
+    """Raise BadInputError if a checkpoint has all the epochs or steps of the run that would go on from it.
+
+    Args:
+        path: The checkpoint.
+        trainer: The settings of the trainer.
+    """
+    checkpoint = read_checkpoint(path)
+    for key, done in {"max_epochs": checkpoint["epoch"], "max_steps": checkpoint["global_step"]}.items():
+        limit = trainer[key]
+        if limit is not None and 0 <= limit <= done:
+            raise BadInputError(f"trainer.{key} must be more than the {done} of {path}. Got {limit}.")
+
+
 def _changes(before: Namespace, now: Namespace) -> list[str]:
     return _differences(vars(before.as_flat()), vars(now.as_flat()))
 
@@ -118,28 +133,17 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def _check_that_something_is_left(path: Path, config: Namespace) -> None:
+def _check_not_stopped_early(path: Path, trainer: Namespace) -> None:
     checkpoint = read_checkpoint(path)
-    epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
-    if epochs is not None and 0 <= epochs <= checkpoint["epoch"]:
-        raise BadInputError(f"trainer.max_epochs must be more than the {checkpoint['epoch']} of {path}. Got {epochs}.")
-    if 0 <= steps <= checkpoint["global_step"]:
-        raise BadInputError(
-            f"trainer.max_steps must be more than the {checkpoint['global_step']} of {path}. Got {steps}."
-        )
-    stopped = _stopped_early(checkpoint, config.trainer)
-    if stopped is not None:
-        raise BadInputError(
-            f"nothing is left to train: early stopping has ended the run of {path} after epoch {stopped}. "
-            "To go on all the same, change its patience and add --allow_changes true."
-        )
-
-
-def _stopped_early(checkpoint: dict[str, Any], trainer: Namespace) -> int | None:
     if (trainer.min_epochs or 0) > checkpoint["epoch"] or (trainer.min_steps or 0) > checkpoint["global_step"]:
-        return None
-    states = checkpoint["callbacks"].values()
-    return next((int(state["stopped_epoch"]) for state in states if state.get("stopping_reason")), None)
+        return
+    for state in checkpoint["callbacks"].values():
+        if state.get("stopping_reason"):
+            raise BadInputError(
+                f"nothing is left to train: early stopping has ended the run of {path} after epoch "
+                f"{state.get('stopped_epoch')}. To go on all the same, leave it out of trainer.callbacks, and add "
+                "--allow_changes true."
+            )
 
 
 def _describe(config: Namespace | None) -> str:

@@ -13,7 +13,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base.atomic_files import remove_unfinished, write_atomically
 from blockstep.base.errors import BadInputError
-from blockstep.runs.run_mark import mark, marked_at
+from blockstep.runs.run_mark import MARK, mark, marked_at
+
+EVENTS = "events.out.tfevents*"
+"""TensorBoard's files. A run that goes on has new ones."""
 
 SHARED = "BLOCKSTEP_RUN_FOLDER"
 """Environment variable by which a run's first process tells the others the folder."""
@@ -44,6 +47,9 @@ class RunFolder:
         self.path = path
         self.is_new = is_new
         self._made = made
+        self._found = self._checkpoints()
+        self._replaced: dict[Path, bytes] = {}  # what was in the files that `start` has written
+        self._events: set[Path] = set()
         self._lock = FileLock(path / ".lock")
         if not _is_first_process():
             return
@@ -68,6 +74,11 @@ class RunFolder:
         """Whether anything was saved from which training can go on."""
         return any(self.path.glob("checkpoints/*"))
 
+    @property
+    def has_saved(self) -> bool:
+        """Whether a checkpoint was saved since the run has started or gone on."""
+        return self._checkpoints() != self._found
+
     def start(self, config: str) -> None:
         """Write the config that is trained with, and mark the folder as that of a run.
 
@@ -75,7 +86,10 @@ class RunFolder:
             config: The run's config, as YAML.
         """
         if _is_first_process():
-            write_atomically(self.path / "config.yaml", config.encode())
+            written = (self.path / "config.yaml", self.path / MARK)
+            self._events = set(self.path.glob(EVENTS))
+            self._replaced = {path: path.read_bytes() for path in written if path.is_file()}
+            write_atomically(written[0], config.encode())
             mark(self.path)
 
     def release(self) -> None:
@@ -83,13 +97,26 @@ class RunFolder:
         self._lock.release()
 
     def discard(self) -> None:
-        """Release the lock and, if the folder is new, remove it, with those that were made for it and are empty."""
+        """Undo the start and release the lock: a new folder is removed, with those that were made for it and are empty.
+
+        In a folder that goes on, config and mark are what they were.
+        """
+        self._put_back()
         self.release()
         if self.is_new:
             shutil.rmtree(self.path, ignore_errors=True)  # another process of the run may be removing it too
             with suppress(OSError):  # the folders hold other runs
                 for folder in self._made:
                     folder.rmdir()
+
+    def _put_back(self) -> None:
+        for path, content in self._replaced.items():
+            write_atomically(path, content)
+        for path in set(self.path.glob(EVENTS)) - self._events if self._replaced else ():
+            path.unlink()
+
+    def _checkpoints(self) -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in self.path.glob("checkpoints/*")}
 
 
 def new_run_folder(runs: Path, name: str) -> RunFolder:
