@@ -103,7 +103,8 @@ class CheckedLoading:
                 always true.
 
         Raises:
-            BadInputError: If the file is damaged, not a checkpoint of this package, or lacks the module's weights.
+            BadInputError: If the file is damaged, not a checkpoint of this package, or lacks the module's weights, or
+                if the class refuses its hyperparameters.
         """
         checkpoint = read_checkpoint(Path(checkpoint_path))
         names: Any = cls  # of Lightning's keys
@@ -125,6 +126,11 @@ class CheckedLoading:
             return super().load_from_checkpoint(copy, *args, **given)  # type: ignore[misc,no-any-return]
         except RuntimeError as error:  # torch's, for weights of other names or shapes
             raise _unusable(Path(checkpoint_path), f"does not hold the weights of this {cls.__name__}") from error
+        except Exception as error:
+            if kwargs:  # which may be wrong themselves
+                raise
+            why = f"holds what {cls.__name__} does not take: {type(error).__name__}: {error}"
+            raise _unusable(Path(checkpoint_path), why) from error
 
 
 def _arguments_of(cls: type, settings: dict[str, Any]) -> dict[str, Any]:

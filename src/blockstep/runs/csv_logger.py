@@ -30,6 +30,7 @@ class MetricsTable(TimedLogger, CSVLogger):
         self._columns = ["step"]
         self._new: list[dict[str, Any]] = []
         self._starts_file = True
+        self._has_logged = False
         if resume_step is not None:
             self._new = [row for row in read_rows(self._path) if int(row["step"]) < resume_step]
 
@@ -44,6 +45,7 @@ class MetricsTable(TimedLogger, CSVLogger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Add a row."""
+        self._has_logged = True
         self._new.append({"step": step or 0, **{key: float(value) for key, value in metrics.items()}})
 
     @rank_zero_only
@@ -59,6 +61,11 @@ class MetricsTable(TimedLogger, CSVLogger):
             with self._path.open("ab") as file:
                 file.write(self._text(self._new, header=False))
         self._starts_file, self._new = False, []
+
+    def finalize(self, status: str) -> None:
+        """Write what is left, and close. A run that goes on and is refused at its start leaves the table as it was."""
+        if self._has_logged or status == "success":
+            super().finalize(status)
 
     def _text(self, rows: list[dict[str, Any]], header: bool) -> bytes:
         file = io.StringIO(newline="")

@@ -125,6 +125,12 @@ def test_hyperparameters_are_not_written():
     assert list(Path().iterdir()) == []
 
 
+def test_a_resumed_run_that_fails_before_it_logs_anything_leaves_the_table_as_it_is():
+    before = written((9, {"a": 1}), (19, {"a": 2}))
+    MetricsTable(FOLDER, resume_step=15).finalize("failed")
+    assert FILE.read_text() == before
+
+
 def test_a_table_is_written_again_only_after_the_time_between_two_writes(monkeypatch):
     monkeypatch.setattr(timed_logger, "SECONDS_BETWEEN_WRITES", 3600)
     table = MetricsTable(FOLDER)
