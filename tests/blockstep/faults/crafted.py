@@ -216,10 +216,11 @@ def _for_text(value: str) -> dict[str, Any]:
 
 def _for_tensor(value: Tensor) -> dict[str, Any]:
     numbers = value.double()
+    same = numbers.to(value.dtype) if value.is_floating_point() else numbers
     return {
         "a tensor of other numbers": lambda: (numbers * 0.5 + 0.1).to(value.dtype),
-        "nan throughout": lambda: torch.full_like(numbers, float("nan")),
-        "infinite throughout": lambda: torch.full_like(numbers, float("inf")),
+        "nan throughout": lambda: torch.full_like(same, float("nan")),
+        "infinite throughout": lambda: torch.full_like(same, float("inf")),
         "zeros(1)": lambda: torch.zeros(1),
         "zeros(0)": lambda: torch.zeros(0),
         "of as many numbers in another shape": lambda: value.reshape(-1) if value.dim() > 1 else value.reshape(1, -1),
