@@ -109,8 +109,11 @@ def check_scheduler(saved: dict[str, Any], scheduler: Any, likeness: Likeness, k
 
     torch makes an attribute of each of its keys. Schedulers of a project's own may add keys later.
     """
+    own = scheduler.state_dict()
+    if "_last_lr" in own:  # of the optimizer's groups, to which a callback may have added some
+        own["_last_lr"] = [group["lr"] for group in scheduler.optimizer.param_groups]
     if _is_known(scheduler):
-        likeness.check(saved, scheduler.state_dict(), key)
+        likeness.check(saved, own, key)
 
 
 def _check_group(

@@ -43,9 +43,10 @@ def _try(checkpoint: dict[str, Any], path: Path) -> None:
     except OSError:  # the disk is full
         raise
     except Exception as error:  # whatever an object raises as it is written
+        found = _find_more_than_data(checkpoint, "") or f"a checkpoint that {error.__cause__ or error}"
         raise BadInputError(
             "what a run saves must be data, which is numbers, words, tensors, lists and mappings, as nothing else is "
-            f"read back. Got {_find_more_than_data(checkpoint, '') or error} instead."
+            f"read back, and all that training needs to go on. Got {found} instead."
         ) from error
     finally:
         trial.unlink(missing_ok=True)

@@ -81,7 +81,7 @@ class CommandLine(LightningCLI):
                 "prog": f"{application.name} {command}",
                 "description": "--model and --data also take the import path of a class, as in --model mine.Net.",
             },
-            load_from_checkpoint_support=False,  # modules save plain hyperparameters themselves
+            load_from_checkpoint_support=False,  # checkpoints hold the arguments as plain values
             auto_configure_optimizers=False,  # an optimizer is the model's argument, so that checkpoints hold it
             run=False,
         )

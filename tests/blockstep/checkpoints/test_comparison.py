@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from lightning.pytorch import Trainer
@@ -159,6 +161,30 @@ def test_an_optimizer_of_ones_own_has_no_rate_that_is_not_a_number():
     saved["param_groups"][0]["lr"] = float("nan")
     with pytest.raises(ValueError, match=r"param_groups.0.lr must be a finite number"):
         check_optimizer(saved, optimizer, ALIKE, "it")
+
+
+FINETUNED = """
+import torch
+from example.model import Classifier
+
+
+class Finetuned(Classifier):
+    def __init__(self):
+        super().__init__()
+        self.backbone = self.network[0]
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.Adam([p for p in self.parameters() if p.requires_grad])
+        return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.StepLR(optimizer, 1)}
+"""
+
+
+def test_a_run_goes_on_with_the_parameters_that_a_callback_has_added_to_its_optimizer(example):
+    Path("finetuned.py").write_text(FINETUNED)
+    words = ("--model=finetuned.Finetuned", "--data.block_size=1", "--data.batch_size=100", "--trainer.max_epochs=2")
+    words = (*words, "--trainer.callbacks+=BackboneFinetuning", "--trainer.callbacks.unfreeze_backbone_at_epoch=1")
+    assert example("fit", *words) == 0
+    assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=3") == 0
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])

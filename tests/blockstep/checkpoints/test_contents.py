@@ -49,88 +49,98 @@ GONE = object()
 
 
 def change(path, key, value):
-    """Write a checkpoint with another value at a key, or without it; the parts of a key are separated by spaces."""
+    """Write the checkpoint with another value at a key, or without it."""
     content = part = read_checkpoint(LAST)
-    *parents, last = key.replace("STOPPING", STOPPING).split(" ") if "STOPPING" not in key else split_stopping(key)
+    *parents, last = (int(name) if name.isdecimal() else name for name in key.split(" > "))
     for name in parents:
-        part = part[int(name) if name.isdecimal() else name]
-    last = int(last) if last.isdecimal() else last
+        part = part[name]
+    part[last] = value
     if value is GONE:
         del part[last]
-    else:
-        part[last] = value
     ChecksummedCheckpointIO().save_checkpoint(content, path)
 
 
-def split_stopping(key):
-    return ["callbacks", STOPPING, key.split(" ")[-1]]
-
-
-FIT = "loops fit_loop"
-ADAM = "optimizer_states 0"
-GROUP = f"{ADAM} param_groups 0"
-STATE = f"{ADAM} state 0"
-STEP_LR = "lr_schedulers 0"
-WEIGHT = "state_dict network.0.weight"
+FIT = "loops > fit_loop"
+ADAM = "optimizer_states > 0"
+GROUP = f"{ADAM} > param_groups > 0"
+STATE = f"{ADAM} > state > 0"
+STEP_LR = "lr_schedulers > 0"
+WEIGHT = "state_dict > network.0.weight"
 CHANGES = {
     "no optimizers": ("optimizer_states", GONE, "optimizer_states must be there"),
     "fewer optimizers": ("optimizer_states", [], "optimizer_states must be of [4] parameters"),
-    "an empty optimizer": (f"{ADAM} state", {}, "optimizer_states must be of [4] parameters"),
+    "an empty optimizer": (f"{ADAM} > state", {}, "optimizer_states must be of [4] parameters"),
     "a parameter without a state": (STATE, GONE, "optimizer_states must be of [4] parameters"),
-    "no groups": (f"{ADAM} param_groups", [], "optimizer_states.0.param_groups must have 1 entries"),
-    "a negative lr": (f"{GROUP} lr", -1.0, "param_groups.0.lr must not be negative. Got -1.0"),
-    "a nan lr": (f"{GROUP} lr", float("nan"), "param_groups.0.lr must be a finite number. Got nan"),
-    "an infinite lr": (f"{GROUP} lr", float("inf"), "param_groups.0.lr must be a finite number. Got inf"),
-    "an lr in words": (f"{GROUP} lr", "fast", "param_groups.0.lr must be a number. Got 'fast'"),
-    "no lr": (f"{GROUP} lr", GONE, "param_groups.0.lr must be there"),
-    "a beta out of range": (f"{GROUP} betas", (1.5, 0.9), "Invalid beta parameter at index 0: 1.5"),
-    "one beta": (f"{GROUP} betas", (0.9,), "param_groups.0.betas must have 2 entries"),
-    "a switch as a number": (f"{GROUP} maximize", 1, "param_groups.0.maximize must be true or false"),
-    "an option of another optimizer": (f"{GROUP} momentum", 0.9, "Got 'momentum' too"),
-    "other parameters": (f"{GROUP} params", [0, 1, 2, 7], "param_groups.0.params must be [0, 1, 2, 3]"),
-    "parameters in another order": (f"{GROUP} params", [1, 0, 2, 3], "param_groups.0.params must be [0, 1, 2, 3]"),
-    "a state of another optimizer": (f"{STATE} momentum_buffer", torch.zeros(8, 2), "Got 'momentum_buffer' too"),
-    "half a state": (f"{STATE} exp_avg_sq", GONE, "optimizer_states.0.state.0.exp_avg_sq must be there"),
-    "a state of one number": (f"{STATE} exp_avg", torch.zeros(1), "exp_avg must be a tensor of shape (8, 2)"),
-    "a state of another shape": (f"{STATE} exp_avg", torch.zeros(2, 8), "Got one of (2, 8)"),
-    "a state of another type": (f"{STATE} exp_avg", torch.zeros(8, 2).double(), "(8, 2) and torch.float64"),
-    "a state that is no tensor": (f"{STATE} exp_avg", 0.0, "exp_avg must be a tensor. Got 0.0"),
-    "negative steps of a parameter": (f"{STATE} step", torch.tensor(-1.0), "state.0.step must not be negative"),
+    "no groups": (f"{ADAM} > param_groups", [], "optimizer_states.0.param_groups must have 1 entries"),
+    "a negative lr": (f"{GROUP} > lr", -1.0, "param_groups.0.lr must not be negative. Got -1.0"),
+    "a nan lr": (f"{GROUP} > lr", float("nan"), "param_groups.0.lr must be a finite number. Got nan"),
+    "an infinite lr": (f"{GROUP} > lr", float("inf"), "param_groups.0.lr must be a finite number. Got inf"),
+    "an lr in words": (f"{GROUP} > lr", "fast", "param_groups.0.lr must be a number. Got 'fast'"),
+    "no lr": (f"{GROUP} > lr", GONE, "param_groups.0.lr must be there"),
+    "a beta out of range": (f"{GROUP} > betas", (1.5, 0.9), "Invalid beta parameter at index 0: 1.5"),
+    "one beta": (f"{GROUP} > betas", (0.9,), "param_groups.0.betas must have 2 entries"),
+    "a switch as a number": (f"{GROUP} > maximize", 1, "param_groups.0.maximize must be true or false"),
+    "an option of another optimizer": (f"{GROUP} > momentum", 0.9, "Got 'momentum' too"),
+    "other parameters": (f"{GROUP} > params", [0, 1, 2, 7], "param_groups.0.params must be [0, 1, 2, 3]"),
+    "parameters in another order": (f"{GROUP} > params", [1, 0, 2, 3], "param_groups.0.params must be [0, 1, 2, 3]"),
+    "a state of another optimizer": (f"{STATE} > momentum_buffer", torch.zeros(8, 2), "Got 'momentum_buffer' too"),
+    "half a state": (f"{STATE} > exp_avg_sq", GONE, "optimizer_states.0.state.0.exp_avg_sq must be there"),
+    "a state of one number": (f"{STATE} > exp_avg", torch.zeros(1), "exp_avg must be a tensor of shape (8, 2)"),
+    "a state of another shape": (f"{STATE} > exp_avg", torch.zeros(2, 8), "Got one of (2, 8)"),
+    "a state of another type": (f"{STATE} > exp_avg", torch.zeros(8, 2).double(), "(8, 2) and torch.float64"),
+    "a state that is no tensor": (f"{STATE} > exp_avg", 0.0, "exp_avg must be a tensor. Got 0.0"),
+    "negative steps of a parameter": (f"{STATE} > step", torch.tensor(-1.0), "state.0.step must not be negative"),
     "no schedulers": ("lr_schedulers", [], "lr_schedulers must have 1 entries. Got 0"),
-    "a scheduler's method": (f"{STEP_LR} step", 1, "lr_schedulers.0 must have the keys"),
-    "a scheduler's number in words": (f"{STEP_LR} gamma", "x", "lr_schedulers.0.gamma must be a number. Got 'x'"),
-    "a scheduler without rates": (f"{STEP_LR} base_lrs", [], "lr_schedulers.0.base_lrs must have 1 entries"),
-    "a scheduler in a negative epoch": (f"{STEP_LR} last_epoch", -2, "lr_schedulers.0.last_epoch must not be negative"),
-    "a scheduler without its epoch": (f"{STEP_LR} last_epoch", GONE, "lr_schedulers.0.last_epoch must be there"),
+    "a scheduler's method": (f"{STEP_LR} > step", 1, "lr_schedulers.0 must have the keys"),
+    "a scheduler's number in words": (f"{STEP_LR} > gamma", "x", "lr_schedulers.0.gamma must be a number. Got 'x'"),
+    "a scheduler without rates": (f"{STEP_LR} > base_lrs", [], "lr_schedulers.0.base_lrs must have 1 entries"),
+    "a scheduler in a negative epoch": (
+        f"{STEP_LR} > last_epoch",
+        -2,
+        "lr_schedulers.0.last_epoch must not be negative",
+    ),
+    "a scheduler without its epoch": (f"{STEP_LR} > last_epoch", GONE, "lr_schedulers.0.last_epoch must be there"),
     "no loops": ("loops", GONE, "loops must be there"),
     "no fit loop": (FIT, GONE, "loops.fit_loop must be there"),
-    "no progress": (f"{FIT} epoch_progress", GONE, "loops.fit_loop.epoch_progress must be there"),
-    "a negative count": (f"{FIT} epoch_progress current completed", -1, "must be a whole number from 0 on. Got -1"),
-    "a count in words": (f"{FIT} epoch_progress total ready", "1", "epoch_progress.total.ready must be a whole number"),
-    "an attribute of a progress": (f"{FIT} epoch_progress reset", 1, "epoch_progress must have the keys"),
-    "no loader": (f"{FIT} state_dict combined_loader", GONE, "combined_loader must have 1 entries. Got 0"),
+    "no progress": (f"{FIT} > epoch_progress", GONE, "loops.fit_loop.epoch_progress must be there"),
+    "a negative count": (
+        f"{FIT} > epoch_progress > current > completed",
+        -1,
+        "must be a whole number from 0 on. Got -1",
+    ),
+    "a count in words": (
+        f"{FIT} > epoch_progress > total > ready",
+        "1",
+        "epoch_progress.total.ready must be a whole number",
+    ),
+    "an attribute of a progress": (f"{FIT} > epoch_progress > reset", 1, "epoch_progress must have the keys"),
+    "no loader": (f"{FIT} > state_dict > combined_loader", GONE, "combined_loader must have 1 entries. Got 0"),
     "fewer steps": ("global_step", 21, "global_step must be that of loops.fit_loop, 22. Got 21"),
     "negative steps": ("global_step", -1, "global_step must be a whole number from 0 on. Got -1"),
     "another epoch": ("epoch", 0, "epoch must be that of loops.fit_loop, 2. Got 0"),
     "half an epoch": ("epoch", 1.5, "epoch must be a whole number from 0 on. Got 1.5"),
     "no callbacks": ("callbacks", GONE, "callbacks must be there"),
     "empty callbacks": ("callbacks", {}, "callbacks.EventsSeen must be there"),
-    "a callback without its state": ("callbacks ExactResume", GONE, "callbacks.ExactResume must be there"),
-    "a random state of zeros": ("callbacks ExactResume torch", torch.zeros(5056, dtype=torch.uint8), "ExactResume"),
-    "a random state of another size": ("callbacks ExactResume python", [3, torch.zeros(5), None], "ExactResume"),
-    "negative events": ("callbacks EventsSeen events", -4, "callbacks.EventsSeen.events must not be negative"),
-    "a best score in words": ("callbacks BestCheckpoint best_model_score", "a", "best_model_score must be a number"),
-    "a patience in words": ("STOPPING wait_count", "a", "wait_count must be a number. Got 'a'"),
+    "a callback without its state": ("callbacks > ExactResume", GONE, "callbacks.ExactResume must be there"),
+    "a random state of zeros": ("callbacks > ExactResume > torch", torch.zeros(5056, dtype=torch.uint8), "ExactResume"),
+    "a random state of another size": ("callbacks > ExactResume > python", [3, torch.zeros(5), None], "ExactResume"),
+    "negative events": ("callbacks > EventsSeen > events", -4, "callbacks.EventsSeen.events must not be negative"),
+    "a best score in words": (
+        "callbacks > BestCheckpoint > best_model_score",
+        "a",
+        "best_model_score must be a number",
+    ),
+    "a patience in words": (f"callbacks > {STOPPING} > wait_count", "a", "wait_count must be a number. Got 'a'"),
     "no metrics": ("callback_metrics", GONE, "callback_metrics must be there"),
-    "a metric in words": ("callback_metrics val/loss", "a", "callback_metrics.val/loss must be a number"),
+    "a metric in words": ("callback_metrics > val/loss", "a", "callback_metrics.val/loss must be a number"),
     "half a mean": ("block_training", {"loss_sum": 1.0}, "block_training.loss_rows must be there"),
     "weights of another type": (WEIGHT, torch.zeros(8, 2).double(), "state_dict.network.0.weight must be a tensor"),
     "weights that are whole numbers": (WEIGHT, torch.zeros(8, 2).int(), "state_dict.network.0.weight"),
     "weights of another shape": (WEIGHT, torch.zeros(2, 8), "state_dict.network.0.weight"),
-    "another weight": ("state_dict more", torch.zeros(1), "state_dict.more"),
+    "another weight": ("state_dict > more", torch.zeros(1), "state_dict.more"),
     "no weight": (WEIGHT, GONE, "state_dict.network.0.weight"),
     "a version that is none": ("pytorch-lightning_version", "new", "pytorch-lightning_version must be"),
-    "no provenance": ("blockstep config", GONE, "blockstep.config must be there"),
+    "no provenance": ("blockstep > config", GONE, "blockstep.config must be there"),
 }
 
 
@@ -167,10 +177,10 @@ def test_an_evaluation_of_a_checkpoint_that_lacks_what_it_must_hold_is_refused(c
 
 
 def test_a_position_in_the_data_that_is_negative_is_refused(example, capsys):
-    assert example("fit", *WORDS, "--name=within", "--trainer.max_steps=5") == 0
+    assert example("fit", *WORDS[:2], "--name=within", "--trainer.max_steps=5") == 0
     shutil.copy("runs/within/version_0/checkpoints/last.ckpt", LAST)
-    change("moved.ckpt", f"{FIT} state_dict combined_loader 0 position", -5)
-    assert example("fit", "--ckpt_path=moved.ckpt", *WORDS) == 2
+    change("moved.ckpt", f"{FIT} > state_dict > combined_loader > 0 > position", -5)
+    assert example("fit", "--ckpt_path=moved.ckpt", *WORDS[:2]) == 2
     assert "a position from 0 on in loops.fit_loop.state_dict" in capsys.readouterr().err
     assert not Path("runs/run/version_1").exists()
 

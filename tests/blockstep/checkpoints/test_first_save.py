@@ -20,6 +20,11 @@ class Model(Classifier):
         checkpoint["mine"] = {"a": 1, "where": [0, Path("x")]}
 
 
+class Forgetful(Classifier):
+    def on_save_checkpoint(self, checkpoint):
+        del checkpoint["optimizer_states"]
+
+
 class Data(Points):
     def state_dict(self):
         return {"where": Path("x")}
@@ -37,6 +42,10 @@ class Function(Callback):
 
 SAVED = {
     "by the model": ("--model=culprits.Model", "mine.where.1, a PosixPath"),
+    "by a model that removes what training needs": (
+        "--model=culprits.Forgetful",
+        "a checkpoint that does not hold what it must: optimizer_states must be there",
+    ),
     "by the data": ("--data=culprits.Data", "Data.where, a PosixPath"),
     "by a callback": ("--trainer.callbacks+=culprits.Note", "callbacks.Note.note, a type"),
     "by a callback, which cannot even be written": (
@@ -66,6 +75,11 @@ def test_a_run_that_goes_on_and_could_not_be_read_back_keeps_the_checkpoints_tha
     assert example("fit", f"--ckpt_path={LAST}", *words) == 2
     assert LAST.read_bytes() == before
     assert [path.name for path in Path("runs/run").iterdir()] == ["version_0"]
+
+
+def test_a_callback_may_save_weights_alone(example):
+    words = ("--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.save_weights_only=true")
+    assert example("fit", *QUICK, *words, "--trainer.callbacks.every_n_train_steps=1") == 0
 
 
 def test_no_trial_is_left(example):

@@ -57,6 +57,13 @@ def test_a_run_that_has_all_its_steps_is_refused_and_the_limit_named(example, ca
     assert "trainer.max_steps must be more than the 5 of" in capsys.readouterr().err
 
 
+def test_a_finished_checkpoint_without_its_config_is_refused_and_leaves_nothing(one_epoch, example, capsys):
+    LAST.rename("moved.ckpt")
+    assert example("fit", "--ckpt_path=moved.ckpt", *QUICK) == 2
+    assert "trainer.max_epochs must be more than the 1 of moved.ckpt. Got 1." in capsys.readouterr().err
+    assert [folder.name for folder in RUN.parent.iterdir()] == ["version_0"]
+
+
 STOPPING = ("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss", "--trainer.max_epochs=9")
 
 
@@ -65,6 +72,12 @@ def test_a_run_that_has_stopped_early_is_refused_and_the_reason_named(example, c
     assert example("fit", *QUICK, *STOPPING, *patience) == 0
     assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=20") == 2
     assert "early stopping has ended the run" in capsys.readouterr().err
+
+
+def test_a_run_that_has_stopped_early_goes_on_without_the_callback(example):
+    assert example("fit", *QUICK, *STOPPING, "--trainer.callbacks.stopping_threshold=10") == 0
+    assert example("fit", "--ckpt_path=last", "--trainer.callbacks=null", "--allow_changes=true") == 0
+    assert read_checkpoint(RUN.with_name("version_1") / "checkpoints" / "last.ckpt")["epoch"] == 9
 
 
 def test_a_run_that_has_stopped_after_its_first_epoch_is_refused_and_the_reason_named(example, capsys):
