@@ -153,7 +153,7 @@ def _flags() -> list[str]:
 def _processor() -> str:
     """Return the processor's name and instruction sets, which decide what `native` compiles to."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() + platform.version()
     telling = ("model", "flags", "Features", "CPU implementer", "CPU part")
@@ -199,7 +199,7 @@ def _name(key: str, content: bytes) -> str:
 def _build(text: str, compiler: str, folder: Path, key: str) -> Path:
     with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as place:
         source, built = Path(place, "program.cpp"), Path(place, "program.so")
-        source.write_text(text)
+        source.write_text(text, encoding="utf-8")
         command = [compiler, *_flags(), str(source), "-o", str(built)]
         environment = {**os.environ, "TMPDIR": place}
         try:

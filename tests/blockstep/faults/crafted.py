@@ -92,6 +92,8 @@ def _mutate(content: dict[str, Any], rng: Random) -> tuple[str, bool]:
         parent = parent[key]
         key = rng.choice(list(parent) if isinstance(parent, dict) else range(len(parent)))
         path += f".{key}"
+    if section == "callbacks" and rng.random() < 0.1:
+        return _lead_out(content[section]), True
     if "hyper_parameters" in section and rng.random() < 0.3:
         name = rng.choice(list(KEYWORDS))
         content[section][name] = KEYWORDS[name]
@@ -102,6 +104,16 @@ def _mutate(content: dict[str, Any], rng: Random) -> tuple[str, bool]:
     name = rng.choice([name for name in how if key != "num_workers" or name != "huge"])  # it would start processes
     parent[key] = how[name]()
     return f"{path} is {name}", name in values
+
+
+def _lead_out(states: dict[str, Any]) -> str:
+    """Have the callbacks that save checkpoints delete a file outside of the run as soon as there is a better one."""
+    for state in states.values():
+        if "best_k_models" in state:
+            outside, worst = f"{state['dirpath']}/{OUT}", torch.tensor(9e9)
+            paths = dict.fromkeys(("best_model_path", "kth_best_model_path", "last_model_path"), outside)
+            state.update(paths, best_k_models={outside: worst}, best_model_score=worst, kth_value=worst)
+    return "callbacks' checkpoints are a file outside of the run"
 
 
 def _edit(parent: Any, key: Any, path: str, rng: Random) -> tuple[str, bool]:
