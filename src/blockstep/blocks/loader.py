@@ -128,13 +128,14 @@ class BlockLoader:
         """Return the epoch and the steps of it that were loaded; Lightning saves this in checkpoints."""
         return {"epoch": self._epoch, "position": self._position}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Start the next iteration, if it is of the same epoch, after these steps.
 
         Raises:
             BadInputError: If one of the two is not a whole number from 0 on.
         """
-        if not all(type(state.get(key)) is int and state[key] >= 0 for key in ("epoch", "position")):
+        known = isinstance(state, dict) and state.keys() == {"epoch", "position"}
+        if not (known and all(type(count) is int and count >= 0 for count in state.values())):
             raise BadInputError(
                 "ckpt_path must be a checkpoint with an epoch and a position from 0 on in loops.fit_loop.state_dict. "
                 f"Got {state!r} instead."

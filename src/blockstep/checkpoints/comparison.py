@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.strategies import Strategy
+from torch import Tensor
 from torch.optim import Optimizer
 
 from blockstep.base.errors import BadInputError
@@ -72,7 +73,9 @@ def _check_weights(saved: dict[str, Any], module: LightningModule, likeness: Lik
     if module.strict_loading and (others := own.keys() ^ saved.keys()):
         raise ValueError(f"state_dict must have the names of the model's weights. Got others: {min(others)}")
     for name in own.keys() & saved.keys():
-        likeness.check(saved[name], own[name], f"state_dict.{name}")
+        if isinstance(own[name], Tensor):  # not so a state of another form, which only its module knows
+            check_kind(saved[name], own[name], f"state_dict.{name}")
+            likeness.check_tensor(saved[name], own[name], f"state_dict.{name}")
 
 
 def _check_optimizers(trainer: Trainer, checkpoint: dict[str, Any], likeness: Likeness) -> None:

@@ -46,18 +46,16 @@ STEPS = _progress("ready", "completed")
 STARTED = _progress("ready", "started", "completed")
 PROCESSED = _progress("ready", "started", "processed", "completed")
 BATCHES = _progress("ready", "started", "processed", "completed", is_last_batch=SWITCH)
+VERSION = re.compile(r"([2-9]|[1-9]\d+)(\.\d+)+((a|b|rc|\.dev|\.post)\d+)*(\+[a-z\d]+(\.[a-z\d]+)*)?", re.ASCII)
 LIGHTNING = Rule(
-    "a version of Lightning from 2 on",
-    lambda value: (
-        isinstance(value, str) and re.fullmatch(r"([2-9]|[1-9]\d+)(\.\d+)+[\w.+]*", value, re.ASCII) is not None
-    ),
+    "a version of Lightning from 2 on", lambda value: isinstance(value, str) and VERSION.fullmatch(value) is not None
 )
 PARAMETER = Rule("a parameter's number or name", lambda value: COUNT.holds(value) or TEXT.holds(value))
 STATES = Rule(
     "a mapping of parameters to mappings",
     lambda value: isinstance(value, dict) and all(isinstance(state, dict) for state in value.values()),
 )
-BEST = Keys(
+BEST_STATE = Keys(
     {
         "monitor": TEXT_OR_NONE,
         "mode": Rule("min or max", lambda value: value in ("min", "max")),
@@ -65,6 +63,7 @@ BEST = Keys(
         "current_score": NUMBER_OR_NONE,
     }
 )
+EVENTS_STATE = Keys({"events": COUNT, "step_events": COUNT})
 CONTENTS = Keys(
     {
         "epoch": COUNT,
@@ -92,7 +91,7 @@ CONTENTS = Keys(
                 "predict_loop": Keys({"batch_progress": PROCESSED}),
             }
         ),
-        "callbacks": Keys(optional={"BestCheckpoint": BEST}, others=MAPPING),
+        "callbacks": Keys(optional={"BestCheckpoint": BEST_STATE, "EventsSeen": EVENTS_STATE}, others=MAPPING),
         "optimizer_states": ListOf(
             Keys({"state": STATES, "param_groups": ListOf(Keys({"params": ListOf(PARAMETER)}))})
         ),

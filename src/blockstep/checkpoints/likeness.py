@@ -32,15 +32,18 @@ class Likeness:
         elif isinstance(own, list | tuple) and own:  # what an empty one will hold is not known before
             self._check_list(saved, own, key)
         elif isinstance(own, Tensor) and isinstance(saved, Tensor):
-            self._check_tensor(saved, own, key)
+            self.check_tensor(saved, own, key)
         if is_number(own):
             check_number(saved, own, key)
 
     def _check_mapping(self, saved: Mapping[Any, Any], own: Mapping[Any, Any], key: str) -> None:
         for name in saved.keys() - own.keys():
-            raise ValueError(
-                f"{key} must have the keys {', '.join(map(str, own)) or 'of none'} alone. Got {name!r} too"
+            others = (
+                f"have the keys {', '.join(map(str, own))} alone. Got {name!r} too"
+                if own
+                else f"be empty. Got {name!r}"
             )
+            raise ValueError(f"{key} must {others}")
         for name, value in own.items():
             if name in saved:
                 self.check(saved[name], value, f"{key}.{name}")
@@ -52,7 +55,8 @@ class Likeness:
         for number, (part, own_part) in enumerate(zip(saved, own, strict=True)):
             self.check(part, own_part, f"{key}.{number}")
 
-    def _check_tensor(self, saved: Tensor, own: Tensor, key: str) -> None:
+    def check_tensor(self, saved: Tensor, own: Tensor, key: str) -> None:
+        """Raise ValueError, naming the key, unless two tensors have the same shape and type."""
         converted = saved.is_floating_point() and own.is_floating_point() and not self.same_precision
         if saved.shape != own.shape or not (saved.dtype == own.dtype or converted):
             raise ValueError(

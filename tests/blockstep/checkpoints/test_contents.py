@@ -124,7 +124,11 @@ CHANGES = {
     "a callback without its state": ("callbacks > ExactResume", GONE, "callbacks.ExactResume must be there"),
     "a random state of zeros": ("callbacks > ExactResume > torch", torch.zeros(5056, dtype=torch.uint8), "ExactResume"),
     "a random state of another size": ("callbacks > ExactResume > python", [3, torch.zeros(5), None], "ExactResume"),
-    "negative events": ("callbacks > EventsSeen > events", -4, "callbacks.EventsSeen.events must not be negative"),
+    "negative events": (
+        "callbacks > EventsSeen > events",
+        -4,
+        "callbacks.EventsSeen.events must be a whole number from 0 on",
+    ),
     "a best score in words": (
         "callbacks > BestCheckpoint > best_model_score",
         "a",
