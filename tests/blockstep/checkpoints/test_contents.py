@@ -123,6 +123,11 @@ CHANGES = {
     "empty callbacks": ("callbacks", {}, "callbacks.EventsSeen must be there"),
     "a callback without its state": ("callbacks > ExactResume", GONE, "callbacks.ExactResume must be there"),
     "a random state of zeros": ("callbacks > ExactResume > torch", torch.zeros(5056, dtype=torch.uint8), "ExactResume"),
+    "a random state without a number": (
+        "callbacks > ExactResume > numpy",
+        ["MT19937", torch.zeros(624), 1],
+        "ExactResume",
+    ),
     "a random state of another size": ("callbacks > ExactResume > python", [3, torch.zeros(5), None], "ExactResume"),
     "negative events": (
         "callbacks > EventsSeen > events",
