@@ -238,6 +238,7 @@ def _for_tensor(value: Tensor) -> dict[str, Any]:
         "of as many numbers in another shape": lambda: value.reshape(-1) if value.dim() > 1 else value.reshape(1, -1),
         "of one number more": lambda: torch.cat([value.reshape(-1), value.reshape(-1)[:1]]),
         "huge, of one number": lambda: value.reshape(-1)[:1].expand(2**40),
+        "one number in its shape": lambda: torch.ones((), dtype=value.dtype).expand(value.shape),
         "a gigabyte, of one number": lambda: value.reshape(-1)[:1].expand(2**28),
         "of float64": lambda: numbers,
         "of float16": value.half,

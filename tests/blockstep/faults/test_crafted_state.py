@@ -1,4 +1,4 @@
-"""An optimizer's state of another shape, which a program would read and write beyond, and torch takes over unseen."""
+"""An optimizer's state of another shape or form: a program would write beyond it, and torch takes it over unseen."""
 
 from pathlib import Path
 
@@ -20,12 +20,16 @@ SHAPES = {
     "as many numbers in one row": lambda buffer: buffer.reshape(-1),
     "a number too many": lambda buffer: torch.zeros(len(buffer) + 1, *buffer.shape[1:]),
     "one number, expanded": lambda buffer: torch.zeros(1).expand(buffer.shape[0], 2**40),
+    "its shape of one number": lambda buffer: torch.zeros(1).expand(buffer.shape),
+    "sparse": lambda buffer: buffer.to_sparse(),
+    "without memory": lambda buffer: buffer.to("meta"),
+    "a parameter": torch.nn.Parameter,
 }
 
 
 @each_engine
 @pytest.mark.parametrize("change", SHAPES.values(), ids=SHAPES)
-def test_a_momentum_of_another_shape_is_one_message_that_names_it(change, engine, tmp_path):
+def test_a_momentum_of_another_shape_or_form_is_one_message_that_names_it(change, engine, tmp_path):
     assert run([*FIT, f"--model.engine={engine}"], tmp_path) == 0, output(tmp_path)
     checkpoint = read_checkpoint(tmp_path / LAST)
     state = checkpoint["optimizer_states"][0]["state"][0]
