@@ -105,10 +105,18 @@ def check_that_something_is_left(path: Path, trainer: Namespace) -> None:
         trainer: The settings of the trainer.
     """
     checkpoint = read_checkpoint(path)
-    for key, done in {"max_epochs": checkpoint["epoch"], "max_steps": checkpoint["global_step"]}.items():
+    for key, done in {"max_epochs": _epochs_trained(checkpoint), "max_steps": checkpoint["global_step"]}.items():
         limit = trainer[key]
         if limit is not None and 0 <= limit <= done:
             raise BadInputError(f"trainer.{key} must be more than the {done} of {path}. Got {limit}.")
+
+
+def _epochs_trained(checkpoint: dict[str, Any]) -> int:
+    """The epochs with all of their batches: best.ckpt is saved before Lightning has counted its epoch."""
+    loop = checkpoint["loops"]["fit_loop"]
+    progress = loop["epoch_progress"]["current"]
+    is_last = loop["epoch_loop.batch_progress"]["is_last_batch"] and progress["started"] > progress["completed"]
+    return int(checkpoint["epoch"] + is_last)
 
 
 def _changes(before: Namespace, now: Namespace) -> list[str]:

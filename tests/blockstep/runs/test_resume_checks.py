@@ -57,8 +57,9 @@ def test_a_run_that_has_all_its_steps_is_refused_and_the_limit_named(example, ca
     assert "trainer.max_steps must be more than the 5 of" in capsys.readouterr().err
 
 
-def test_a_finished_checkpoint_without_its_config_is_refused_and_leaves_nothing(one_epoch, example, capsys):
-    LAST.rename("moved.ckpt")
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+def test_a_finished_checkpoint_without_its_config_is_refused_and_leaves_nothing(name, one_epoch, example, capsys):
+    LAST.with_name(name).rename("moved.ckpt")
     assert example("fit", "--ckpt_path=moved.ckpt", *QUICK) == 2
     assert "trainer.max_epochs must be more than the 1 of moved.ckpt. Got 1." in capsys.readouterr().err
     assert [folder.name for folder in RUN.parent.iterdir()] == ["version_0"]
