@@ -102,8 +102,10 @@ def _mutate(content: dict[str, Any], rng: Random) -> tuple[str, bool]:
         return _edit(parent, key, path, rng)
     how, values = _replacements(parent[key], section)
     name = rng.choice([name for name in how if key != "num_workers" or name != "huge"])  # it would start processes
-    parent[key] = how[name]()
-    return f"{path} is {name}", name in values
+    before, parent[key] = parent[key], how[name]()
+    # A path is judged by the files that are touched.
+    is_path = "path" in str(key) and isinstance(before, str) and isinstance(parent[key], str)
+    return f"{path} is {name}", name in values or is_path
 
 
 def _lead_out(states: dict[str, Any]) -> str:
