@@ -14,6 +14,7 @@ from batchlab.levels import Array, Scale
 from batchlab.precision_recall import pr_curve_by_rank
 from blockstep.base.errors import at_least
 from blockstep.runs.epoch_report import EpochReport
+from blockstep.runs.run_mark import marked_at
 from blockstep.tensorboard.event_files import RunEvents
 from blockstep.tensorboard.shared_pictures import log_shared_picture
 
@@ -40,8 +41,8 @@ class ContourReport(EpochReport):
             readers tell apart.
         figure_scale: Whether the ten levels of a contour span its own range, which a strip from 0 to 1 beside it
             marks, or are common to all: ten from 0 to 1, on which the first epochs may be of one colour.
-        save_png: Whether to write the figures as PNG files into the run's folder too. Off by default, since
-            TensorBoard keeps them.
+        save_png: Whether to write the figures as PNG files into the run's folder too, or, without one, beside the
+            first logger's files, where none is replaced. Off by default, since TensorBoard keeps them.
 
     Raises:
         ValueError: If a number of epochs is smaller than 1.
@@ -125,9 +126,21 @@ class ContourReport(EpochReport):
                 log(logger, tag, picture)
             elif isinstance(logger, TensorBoardLogger):  # one of the user's own
                 logger.experiment.add_image(tag, picture, trainer.global_step, dataformats="HWC")
-        if self.save_png and trainer.log_dir and trainer.is_global_zero:
-            name = f"{tag.replace('/', '_')}_step_{trainer.global_step}.png"
-            plots.write_picture(Path(trainer.log_dir) / "figures" / name, picture)
+        if self.save_png and trainer.is_global_zero:
+            _write_png(trainer, f"{tag.replace('/', '_')}_step_{trainer.global_step}.png", picture)
+
+
+def _write_png(trainer: Trainer, name: str, picture: plots.Pixels) -> None:
+    """Write a picture into the run's folder, whichever loggers it has, or else where its first logger writes.
+
+    Raises:
+        FileExistsError: If there is such a file which may be another run's.
+    """
+    run = Path(trainer.default_root_dir)
+    path = Path(run if marked_at(run) else trainer.log_dir or run, "figures", name)
+    if path.exists() and not marked_at(run):
+        raise FileExistsError(f"{path} is there already: give the logger a folder of its own for each run.")
+    plots.write_picture(path, picture)
 
 
 def probabilities(module: LightningModule, x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from batchlab.data import ToyDataModule
@@ -74,6 +74,32 @@ def test_figures_are_saved_as_png_where_asked(tmp_path):
         "decision_exact_posterior_step_0.png",
         "training_events_step_0.png",
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.*exists and is not empty")
+def test_figures_of_an_earlier_run_are_not_replaced(tmp_path, capsys):
+    def fit_there(model):
+        logger = CSVLogger(tmp_path, name="", version="")
+        quiet = dict.fromkeys(("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+        quiet |= {"num_sanity_val_steps": 0, "log_every_n_steps": 1}
+        report = ContourReport(save_png=True)
+        trainer = Trainer(accelerator="cpu", max_epochs=1, logger=logger, callbacks=report, **quiet)
+        trainer.fit(model, ToyDataModule(batch_size=1100, num_validation=50))
+        return {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+
+    first = fit_there(BinaryClassifier())
+    assert "is there already" not in capsys.readouterr().err
+    assert fit_there(BinaryClassifier()) == first
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_figures_are_saved_in_the_runs_own_folder_whichever_logger_it_has(batchlab, tmp_path):
+    words = ["fit", "--trainer.max_epochs=1", "--data.num_validation=50", "--epoch_report.save_png=true"]
+    words += ["--trainer.logger=CSVLogger", "--trainer.logger.save_dir=own", "--trainer.logger.name="]
+    for _ in range(2):
+        assert batchlab(*words) == 0
+    folders = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}
+    assert folders == {f"runs/minibatch/version_{number}/figures" for number in (0, 1)}
 
 
 @pytest.mark.slow

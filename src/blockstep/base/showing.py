@@ -10,9 +10,10 @@ from blockstep.base.stdout_guard import say
 
 
 class Showing:
-    """A mixin for callbacks that only show something: an exception in a hook is printed, and training goes on.
+    """A mixin for callbacks and loggers that only show something: an exception is printed, and training goes on.
 
-    Put it before `Callback`. Subclasses are protected too. The command ends with exit status 1 then.
+    Put it before `Callback`. Subclasses are protected too; of a logger, those methods that are `shielded`. The command
+    ends with exit status 1 then.
 
     Attributes:
         failures: What has failed, each once.

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -66,9 +67,14 @@ class ChecksummedCheckpointIO(TorchCheckpointIO):
             del self._waiting[path]
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Delete a checkpoint."""
+        """Delete a checkpoint, unless its path leads out of a folder that it names.
+
+        The callback that asks for it may have been restored from a stranger's file. Lightning makes sure that the path
+        begins with the callback's folder, but it would follow "..", and delete folders, and files at an address.
+        """
         self._waiting.pop(Path(path), None)
-        super().remove_checkpoint(path)
+        if os.path.normpath(path) == str(path) and Path(path).is_file():
+            Path(path).unlink()
 
     def teardown(self) -> None:
         """Write what is kept in memory, as the run ends."""
@@ -103,7 +109,8 @@ class CheckedLoading:
                 always true.
 
         Raises:
-            BadInputError: If the file is damaged, not a checkpoint of this package, or lacks the module's weights.
+            BadInputError: If the file is damaged, not a checkpoint of this package, or lacks the module's weights, or
+                if the class refuses its hyperparameters.
         """
         checkpoint = read_checkpoint(Path(checkpoint_path))
         names: Any = cls  # of Lightning's keys
@@ -125,6 +132,11 @@ class CheckedLoading:
             return super().load_from_checkpoint(copy, *args, **given)  # type: ignore[misc,no-any-return]
         except RuntimeError as error:  # torch's, for weights of other names or shapes
             raise _unusable(Path(checkpoint_path), f"does not hold the weights of this {cls.__name__}") from error
+        except Exception as error:
+            if kwargs:  # which may be wrong themselves
+                raise
+            why = f"holds what {cls.__name__} does not take: {type(error).__name__}: {error}"
+            raise _unusable(Path(checkpoint_path), why) from error
 
 
 def _arguments_of(cls: type, settings: dict[str, Any]) -> dict[str, Any]:

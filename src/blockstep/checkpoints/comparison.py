@@ -1,5 +1,6 @@
 """A checkpoint compared with the run that goes on from it: without it, torch would take over whatever has its size."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -64,7 +65,8 @@ def _check_callback(callback: Callback, checkpoint: dict[str, Any]) -> None:
             raise ValueError(f"{key} must be there")
         if name in saved and value is not None:
             check_kind(saved[name], value, key)
-            if type(value) is type(saved[name]) is int:  # others may be losses, and nan or negative
+            # Others may be losses, and nan or negative.
+            if type(value) is int and (type(saved[name]) is int or not math.isfinite(saved[name])):
                 check_number(saved[name], value, key)
 
 

@@ -71,7 +71,7 @@ class ExactResume(Callback):
         """
         try:
             _set(state_dict, random.Random(), np.random.RandomState(), torch.Generator())  # noqa: S311 - a trial
-        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, RuntimeError, OverflowError) as error:
             raise BadInputError(
                 f"ckpt_path must be a checkpoint with the states of the random generators in callbacks.ExactResume. "
                 f"Got others: {error}."
@@ -123,6 +123,6 @@ def _set(state: dict[str, Any], python: Any, numpy: Any, generator: torch.Genera
     """Set three generators to saved states."""
     version, words, gauss = state["python"]
     python.setstate((version, tuple(words.tolist()), gauss))
-    kind, keys, *rest = state["numpy"]
-    numpy.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    kind, keys, position, has_gauss, gauss = state["numpy"]  # NumPy would take the first three alone too
+    numpy.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
     generator.set_state(state["torch"])

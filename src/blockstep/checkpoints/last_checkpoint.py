@@ -4,12 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base import timed_logger
 from blockstep.base.timed_logger import write_logs
+from blockstep.blocks.loader import callbacks_of
 
 
 def is_complete(trainer: Trainer, batch_idx: int) -> bool:
@@ -45,6 +46,7 @@ class LastCheckpoint(Checkpoint):
         self._end = path.with_name(f".{path.name}.end.part")  # renamed at the end of training
         self._saved_at = time.monotonic()
         self._saved_step = 0
+        self._ends_with_an_epoch = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -71,12 +73,20 @@ class LastCheckpoint(Checkpoint):
             self._save_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the end once more if another callback or the module has had a part in it: it may have set weights."""
+        self.save_end(trainer)
+        if self._ends_with_an_epoch and _is_ended_by_others(trainer, pl_module):
+            self.save(trainer)
+
+    def save_end(self, trainer: Trainer) -> None:
         """Save the end. A run that ended within an epoch is saved as it was before the end-of-epoch hooks ran."""
-        if self._end.exists():
+        if trainer.strategy.broadcast(self._end.exists()):  # which all processes must see alike
             write_logs(trainer)
             rank_zero_only(self._end.replace)(self.path)
+            self._saved_step = trainer.global_step
         elif trainer.global_step > self._saved_step:
             self.save(trainer)
+            self._ends_with_an_epoch = True
 
     def save(self, trainer: Trainer) -> None:
         """Save the current state."""
@@ -89,3 +99,28 @@ class LastCheckpoint(Checkpoint):
         due = time.monotonic() - self._saved_at > timed_logger.SECONDS_BETWEEN_WRITES
         if trainer.global_step > self._saved_step and trainer.strategy.broadcast(due):
             self.save(trainer)
+
+
+class SaveEndFirst(Callback):
+    """Save the end of a run before any other callback ends it, since one of the user's own may fail then.
+
+    Put it before all other callbacks. Lightning calls a `Checkpoint` after them.
+
+    Args:
+        last: Saves the state.
+    """
+
+    def __init__(self, last: LastCheckpoint) -> None:
+        self._last = last
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the end."""
+        self._last.save_end(trainer)
+
+
+def _is_ended_by_others(trainer: Trainer, module: LightningModule) -> bool:
+    """Whether code that was not written for this package runs at the end, as Lightning's weight averaging does."""
+    parts: list[Any] = [own for own in callbacks_of(trainer) if not isinstance(own, Checkpoint | ProgressBar)]
+    hooks = [type(part).on_train_end for part in (*parts, module)]
+    empty = (Callback.on_train_end, LightningModule.on_train_end)
+    return any(hook not in empty and hook.__module__.partition(".")[0] != "blockstep" for hook in hooks)

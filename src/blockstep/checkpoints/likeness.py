@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from blockstep.checkpoints.patterns import describe, is_number
+
+NO_MEMORY = "has no memory"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,21 @@ class Likeness:
                 f"{key} must be a tensor of shape {tuple(own.shape)} and type {own.dtype}. Got one of "
                 f"{tuple(saved.shape)} and {saved.dtype}"
             )
+        # The run's own may be without memory: a state that was only tried.
+        for form in sorted(_forms(saved) - (_forms(own) - {NO_MEMORY})):
+            raise ValueError(f"{key} must be a plain tensor in memory. Got one that {form}")
+
+
+def _forms(tensor: Tensor) -> set[str]:
+    """What makes a tensor of the right shape another one: a step could not write to it, or would write elsewhere."""
+    forms = {
+        f"is {tensor.layout}": tensor.layout != torch.strided,
+        NO_MEMORY: tensor.is_meta,
+        "requires a gradient": tensor.requires_grad,
+    }
+    # That of sparse tensors is not one piece.
+    forms["repeats its numbers"] = not any(forms.values()) and tensor.untyped_storage().nbytes() < tensor.nbytes
+    return {form for form, has in forms.items() if has}
 
 
 def check_length(saved: Sequence[Any], own: Sequence[Any], key: str) -> None:

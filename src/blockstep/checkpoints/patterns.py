@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from blockstep.base.errors import shortened
+
 
 class Pattern(Protocol):
     """What a value must be."""
@@ -84,7 +86,7 @@ def describe(value: Any) -> str:
     if isinstance(value, Tensor) and value.dim():
         return f"a tensor of shape {tuple(value.shape)} and type {value.dtype}"
     if isinstance(value, Tensor | str | int | float | None):
-        return repr(value)
+        return shortened(repr(value))
     return f"a {type(value).__name__}"
 
 

@@ -83,7 +83,7 @@ def git_revision() -> str | None:
     """Return the commit of the current folder, with a "+" if files differ from it; None outside a repository."""
     try:
         words = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
-        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - no user input
+        done = subprocess.run(words, capture_output=True, check=True, timeout=10)  # noqa: S603 - no user input
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.decode(errors="replace").strip()  # its complaints may be in another encoding

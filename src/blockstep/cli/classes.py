@@ -130,12 +130,23 @@ def _config_of_checkpoint(given: dict[str, Any]) -> Any:
 
 
 def _refuse_pipes(args: list[str]) -> None:
-    """Raise BadInputError for a config that is a named pipe: one would wait for it for ever, and it is read twice."""
     for before, word in pairwise(["", *args]):
         option, _, value = word.partition("=") if word.startswith("-") else (before, "", word)
-        # The writer of predictions refuses one in its own words.
-        if option != "--output" and stat.S_ISFIFO(_mode(value)):
-            raise BadInputError(f"a config must be a file, not a named pipe. Got {value!r} instead.")
+        if option != "--output":  # the writer of predictions refuses one in its own words
+            refuse_pipes(value)
+
+
+def refuse_pipes(value: Any) -> None:
+    """Raise BadInputError if a text within a value names a named pipe, which would be waited for as a config.
+
+    Args:
+        value: An argument, or a config's content: the keys of groups and classes may name further configs.
+    """
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        refuse_pipes(part)
+    if isinstance(value, str) and stat.S_ISFIFO(_mode(value)):
+        raise BadInputError(f"a config must be a file, not a named pipe. Got {value!r} instead.")
 
 
 def _is_file(value: str) -> bool:

@@ -76,8 +76,8 @@ def _fit(cli: CommandLine) -> None:
 
 
 def _report_failures(cli: CommandLine) -> None:
-    callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined] # Lightning sets it elsewhere
-    failed = {type(showing).__name__ for showing in callbacks if isinstance(showing, Showing) and showing.failures}
+    parts: list[Any] = [*cli.trainer.callbacks, *cli.trainer.loggers]  # type: ignore[attr-defined] # set elsewhere
+    failed = {type(showing).__name__ for showing in parts if isinstance(showing, Showing) and showing.failures}
     if failed:
         raise RunError(f"the run is complete and saved, but {', '.join(sorted(failed))} failed, as is said above.")
 

@@ -9,7 +9,7 @@ from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES, is_word, load_factory
-from blockstep.cli.classes import flatten
+from blockstep.cli.classes import flatten, refuse_pipes
 from blockstep.cli.yaml_text import check_text, read_numbers_as_written
 
 MOST_VALUES = 2000
@@ -71,7 +71,7 @@ def _class_paths(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 class _BoundedLoader:
-    """Read YAML, and refuse it if it is deep, or large after its aliases have been written out."""
+    """Read YAML, and refuse it if it is deep, large after its aliases have been written out, or names a named pipe."""
 
     def __init__(self, load: Callable[[str], Any]) -> None:
         self._load = load
@@ -83,6 +83,7 @@ class _BoundedLoader:
             raise BadInputError(
                 f"a config must have at most {MOST_VALUES} values, its aliases written out. Got one with more."
             )
+        refuse_pipes(value)
         return flatten(value)
 
 

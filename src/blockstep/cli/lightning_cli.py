@@ -188,7 +188,8 @@ class CommandLine(LightningCLI):
             config.callbacks = [*logging_callbacks(loggers[0], self.application, self.yaml), *config.callbacks]
         if config.enable_checkpointing is not False:
             folder = self.folder.path / "checkpoints"
-            config.callbacks += checkpoint_callbacks(folder, self.application, self.yaml, flatten(self._plain))
+            first, *others = checkpoint_callbacks(folder, self.application, self.yaml, flatten(self._plain))
+            config.callbacks = [first, *config.callbacks, *others]
 
     @cached_property
     def _plain(self) -> dict[str, Any]:

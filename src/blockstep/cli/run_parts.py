@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from blockstep.checkpoints.best_checkpoint import BestCheckpoint
 from blockstep.checkpoints.checkpoint_file import read_checkpoint
 from blockstep.checkpoints.exact_resume import ExactResume
-from blockstep.checkpoints.last_checkpoint import LastCheckpoint
+from blockstep.checkpoints.last_checkpoint import LastCheckpoint, SaveEndFirst
 from blockstep.checkpoints.provenance import Provenance
 from blockstep.cli.application import Application
 from blockstep.cli.extras import CURVES
@@ -56,6 +56,8 @@ def checkpoint_callbacks(
 ) -> list[Callback]:
     """Make what saves and resumes a run; the last checkpoint after the best, so that it records the current best.
 
+    The first of these belongs before all other callbacks, and the others after them.
+
     Args:
         folder: The folder of the run's checkpoints.
         application: Says which metric is watched.
@@ -64,4 +66,5 @@ def checkpoint_callbacks(
     """
     best = BestCheckpoint(folder, application.monitor, application.mode)
     last = LastCheckpoint(folder / "last.ckpt")
-    return [Provenance(config, settings), ExactResume(), best, last, GracefulStop(last, application.name)]
+    resumed = (Provenance(config, settings), ExactResume())
+    return [SaveEndFirst(last), *resumed, best, last, GracefulStop(last, application.name)]

@@ -58,21 +58,26 @@ def load(text: str, say: Callable[[str], None] = print) -> ctypes.CDLL:
         UnsupportedError: If there is no compiler, the compiler fails, or the folder cannot be used.
     """
     compiler = _compiler()
-    folder = private_folder(cache_folder())
-    key = _key(text, compiler)
+    folder = cache_folder()
     try:
-        program = next(_valid_entries(folder, key), None)
-        if program is None:
-            say(
-                f"compiling a program: it takes seconds, once, and is kept in {folder} "
-                "(to clear it, delete that folder; to keep it elsewhere, set BLOCKSTEP_CACHE)"
-            )
-            program = _build(text, compiler, folder, key)
-            _remove_oldest(folder)
+        program = _found_or_built(text, compiler, private_folder(folder), say)
         os.utime(program)  # `_remove_oldest` goes by the time of last use
         return ctypes.CDLL(str(program))
     except OSError as error:  # the disk is full, say, or programs must not be run from it
         raise UnsupportedError(f"the cache folder {folder} cannot be used: {error}") from error
+
+
+def _found_or_built(text: str, compiler: str, folder: Path, say: Callable[[str], None]) -> Path:
+    key = _key(text, compiler)
+    program = next(_valid_entries(folder, key), None)
+    if program is None:
+        say(
+            f"compiling a program: it takes seconds, once, and is kept in {folder} "
+            "(to clear it, delete that folder; to keep it elsewhere, set BLOCKSTEP_CACHE)"
+        )
+        program = _build(text, compiler, folder, key)
+        _remove_oldest(folder)
+    return program
 
 
 def private_folder(folder: Path) -> Path:
@@ -148,7 +153,7 @@ def _flags() -> list[str]:
 def _processor() -> str:
     """Return the processor's name and instruction sets, which decide what `native` compiles to."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() + platform.version()
     telling = ("model", "flags", "Features", "CPU implementer", "CPU part")
@@ -194,13 +199,18 @@ def _name(key: str, content: bytes) -> str:
 def _build(text: str, compiler: str, folder: Path, key: str) -> Path:
     with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as place:
         source, built = Path(place, "program.cpp"), Path(place, "program.so")
-        source.write_text(text)
+        source.write_text(text, encoding="utf-8")
         command = [compiler, *_flags(), str(source), "-o", str(built)]
-        done = subprocess.run(  # noqa: S603 - the compiler, on code that this package has written
-            command, capture_output=True, text=True, errors="replace", env={**os.environ, "TMPDIR": place}, check=False
-        )
-        if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if "error" in line] or [f"status {done.returncode}"]
+        environment = {**os.environ, "TMPDIR": place}
+        try:
+            done = subprocess.run(  # noqa: S603 - the compiler, on code that this package has written
+                command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment
+            )
+        except OSError as error:
+            raise UnsupportedError(f"the C++ compiler {compiler} cannot be run: {error.strerror}") from error
+        if done.returncode or not built.is_file():
+            said = done.stderr.decode(errors="replace").splitlines()  # in whatever encoding the system has
+            lines = [line for line in said if "error" in line] or [f"status {done.returncode}"]
             raise UnsupportedError(f"the C++ compiler {compiler} failed: {lines[0]}")
         with built.open("rb") as file:
             content = file.read()

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base.atomic_files import write_atomically
+from blockstep.base.errors import BadInputError
 from blockstep.base.timed_logger import TimedLogger
 
 
@@ -29,6 +30,7 @@ class MetricsTable(TimedLogger, CSVLogger):
         self._columns = ["step"]
         self._new: list[dict[str, Any]] = []
         self._starts_file = True
+        self._has_logged = False
         if resume_step is not None:
             self._new = [row for row in read_rows(self._path) if int(row["step"]) < resume_step]
 
@@ -43,6 +45,7 @@ class MetricsTable(TimedLogger, CSVLogger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Add a row."""
+        self._has_logged = True
         self._new.append({"step": step or 0, **{key: float(value) for key, value in metrics.items()}})
 
     @rank_zero_only
@@ -59,6 +62,11 @@ class MetricsTable(TimedLogger, CSVLogger):
                 file.write(self._text(self._new, header=False))
         self._starts_file, self._new = False, []
 
+    def finalize(self, status: str) -> None:
+        """Write what is left, and close. A run that goes on and is refused at its start leaves the table as it was."""
+        if self._has_logged or status == "success":
+            super().finalize(status)
+
     def _text(self, rows: list[dict[str, Any]], header: bool) -> bytes:
         file = io.StringIO(newline="")
         writer = csv.DictWriter(file, self._columns)
@@ -69,8 +77,35 @@ class MetricsTable(TimedLogger, CSVLogger):
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table, without an unfinished last line; none if there is no file."""
-    if not path.exists():
+    """Return the rows of a table, without an unfinished last line; none if there is no file.
+
+    Args:
+        path: The table's file, which only `MetricsTable` writes.
+
+    Raises:
+        BadInputError: If it is no such table, and names the file.
+    """
+    if not path.is_file():
         return []
-    lines, end, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return list(csv.DictReader(io.StringIO(lines + end)))
+    try:
+        lines, end, _ = path.read_text(encoding="utf-8").rpartition("\n")
+        rows = list(csv.DictReader(io.StringIO(lines + end, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _no_table(path, f"another: {error}") from error
+    wrong = next((number for number, row in enumerate(rows, start=2) if not _is_row(row)), None)
+    if wrong is not None:
+        raise _no_table(path, f"one whose line {wrong} is no row of it")
+    return rows
+
+
+def _is_row(row: dict[str, str]) -> bool:
+    """Whether a line has a step, no more values than columns, and no NUL bytes, which a loss of power can leave."""
+    complete = (row.get("step") or "").isdecimal() and None not in row
+    return complete and not any("\0" in value for value in row.values() if value)
+
+
+def _no_table(path: Path, found: str) -> BadInputError:
+    return BadInputError(
+        f"{path} must be the table that its run has written. Got {found}. Put it back, or delete it to go on without "
+        "the rows up to now."
+    )

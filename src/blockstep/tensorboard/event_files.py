@@ -5,6 +5,7 @@ import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -24,6 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams, text
 
 from blockstep.base.errors import Interrupted
+from blockstep.base.showing import Showing, shielded
 from blockstep.base.timed_logger import TimedLogger
 from blockstep.blocks.loader import Block
 from blockstep.tensorboard.charts import DESCRIPTIONS, PLAIN, WHOLE_EPOCHS, Charts
@@ -71,7 +73,7 @@ class EventsSeen(Callback):
         return self.events + max(step + 1 - self._steps, 0) * self._step_events
 
 
-class RunEvents(TimedLogger, TensorBoardLogger):
+class RunEvents(Showing, TimedLogger, TensorBoardLogger):
     """Lightning's TensorBoardLogger, written at most once a second, over events seen, with described charts.
 
     Args:
@@ -152,6 +154,7 @@ class RunEvents(TimedLogger, TensorBoardLogger):
         self._writer().add_summary(summary, self.seen.events if at is None else at)
 
     @rank_zero_only
+    @shielded
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Fill the run's row of the HPARAMS tab. Its metrics are the last points of their charts."""
         if self.is_new:
@@ -161,11 +164,13 @@ class RunEvents(TimedLogger, TensorBoardLogger):
                 self._writer().add_summary(info)
 
     @rank_zero_only
+    @shielded
     def log_graph(self, model: nn.Module, input_array: Tensor | None = None) -> None:
-        """Draw the module's graph if it has an `example_input_array`."""
+        """Draw the module's graph if it has an `example_input_array`. Not every module can be traced."""
         if isinstance(model, LightningModule) and isinstance(model.example_input_array, Tensor):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # torch's add_graph calls what torch deprecates
+            # torch's add_graph calls what torch deprecates, and prints an error beside raising it.
+            with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+                warnings.simplefilter("ignore", DeprecationWarning)
                 super().log_graph(model, model.example_input_array.to(next(model.parameters())))
 
     @rank_zero_only

@@ -251,6 +251,43 @@ def test_a_deleted_best_checkpoint_is_not_written(tmp_path):
     assert not (tmp_path / BEST).exists()
 
 
+OUTSIDE = ["runs/../kept.ckpt", "runs/run/../../kept.ckpt", "./kept.ckpt", "folder", "file://kept.ckpt"]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_path_that_leads_out_of_a_folder_or_is_no_file_is_not_deleted(path):
+    Path("runs/run").mkdir(parents=True)
+    Path("folder").mkdir()
+    Path("kept.ckpt").touch()
+    ChecksummedCheckpointIO().remove_checkpoint(path)
+    assert Path("kept.ckpt").exists()
+    assert Path("folder").exists()
+
+
+@pytest.mark.parametrize("path", ["runs/old.ckpt", "../here/old.ckpt"])
+def test_a_checkpoint_is_deleted(path, tmp_path, monkeypatch):
+    (tmp_path / "here" / "runs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    Path(path).touch()
+    ChecksummedCheckpointIO().remove_checkpoint(path)
+    assert not Path(path).exists()
+
+
+def test_a_callback_restored_from_a_crafted_checkpoint_deletes_no_file_outside_the_run(example):
+    words = (*QUICK, "--trainer.callbacks=ModelCheckpoint", "--trainer.callbacks.monitor=val/loss")
+    assert example("fit", *words) == 0
+    content = read_checkpoint(LAST)
+    (name,) = [key for key in content["callbacks"] if key.startswith("ModelCheckpoint")]
+    state, worst = content["callbacks"][name], torch.tensor(9e9)
+    outside = f"{state['dirpath']}/../../../../victim.txt"
+    state |= {"best_model_path": outside, "kth_best_model_path": outside, "best_k_models": {outside: worst}}
+    state |= {"best_model_score": worst, "kth_value": worst}
+    ChecksummedCheckpointIO().save_checkpoint(content, LAST)
+    Path("victim.txt").touch()
+    assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 0
+    assert Path("victim.txt").exists()
+
+
 def test_a_waiting_best_checkpoint_is_not_changed_by_what_is_trained_meanwhile(tmp_path):
     checkpoint_io, weights, state = ChecksummedCheckpointIO(), torch.zeros(2), {"lrs": [0.1]}
     checkpoint_io.save_checkpoint({"weights": weights, "schedule": state}, tmp_path / BEST)

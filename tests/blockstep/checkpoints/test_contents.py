@@ -123,6 +123,11 @@ CHANGES = {
     "empty callbacks": ("callbacks", {}, "callbacks.EventsSeen must be there"),
     "a callback without its state": ("callbacks > ExactResume", GONE, "callbacks.ExactResume must be there"),
     "a random state of zeros": ("callbacks > ExactResume > torch", torch.zeros(5056, dtype=torch.uint8), "ExactResume"),
+    "a random state without a number": (
+        "callbacks > ExactResume > numpy",
+        ["MT19937", torch.zeros(624), 1],
+        "ExactResume",
+    ),
     "a random state of another size": ("callbacks > ExactResume > python", [3, torch.zeros(5), None], "ExactResume"),
     "negative events": (
         "callbacks > EventsSeen > events",
@@ -219,3 +224,10 @@ def test_a_small_checkpoint_with_many_values_is_refused(monkeypatch):
 def test_what_a_model_saves_beside_that_is_left_alone(example):
     change(LAST, "mine", {"a": deep(40), 1: torch.zeros(2), "b": (None, "c")})
     assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=3") == 0
+
+
+def test_a_value_of_a_megabyte_is_shortened_in_the_message():
+    change(LAST, "epoch", "x" * 1_000_000)
+    with pytest.raises(BadInputError, match="epoch must be") as refused:
+        read_checkpoint(LAST)
+    assert len(str(refused.value)) < 1500

@@ -69,6 +69,30 @@ def test_a_named_pipe_is_refused_as_a_config_and_not_waited_for(words):
     )
 
 
+WITHIN = {
+    "a group": "trainer: pipe",
+    "a class": "model: {optimizer: pipe}",
+    "a list": "trainer: {callbacks: [pipe]}",
+    "a config of its own": "config: pipe",
+    "a group's own config": "trainer: inner.yaml",
+}
+
+
+@needs_posix_files
+@pytest.mark.parametrize("folder", [".", "configs"])
+@pytest.mark.parametrize("text", WITHIN.values(), ids=WITHIN)
+def test_a_named_pipe_within_a_config_is_refused_and_not_waited_for(text, folder):
+    Path(folder).mkdir(exist_ok=True)
+    os.mkfifo(f"{folder}/pipe")  # a config's own paths start in its folder
+    Path(folder, "inner.yaml").write_text("callbacks: pipe\n")
+    Path(folder, "outer.yaml").write_text(text)
+    done = start("fit", f"--config={folder}/outer.yaml")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "example: error: a config must be a file, not a named pipe. Got 'pipe' instead.\n",
+    )
+
+
 @pytest.fixture
 def server():
     """A server on this machine, and the requests that it was sent."""

@@ -2,9 +2,11 @@ import errno
 import fcntl
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
+from compared import assert_equal
 from started import LAST, QUICK, RUN
 from systems import needs_posix_files, needs_signals
 
@@ -23,6 +25,17 @@ class Broken(EpochReport):
         raise ValueError("no picture")
 
 
+class Failing(Callback):
+    def on_train_end(self, trainer, pl_module):
+        raise ValueError("no summary")
+
+
+class Setting(Callback):
+    def on_train_end(self, trainer, pl_module):
+        for weight in pl_module.parameters():
+            weight.data = weight.data * 0
+
+
 class Late(Callback):
     def on_train_epoch_end(self, trainer, pl_module):
         if trainer.current_epoch == 2:
@@ -33,8 +46,6 @@ class Late(Callback):
 @pytest.fixture
 def module(monkeypatch, tmp_path):
     """Write the module above for a hook, and make it importable."""
-    import sys
-
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own_parts", raising=False)
     return lambda hook: Path("own_parts.py").write_text(MODULE.replace("{hook}", hook))
@@ -50,6 +61,49 @@ def test_what_only_shows_something_fails_by_itself_and_the_status_says_so(hook, 
     assert f"Broken.{hook} failed: ValueError: no picture" in said.err
     assert "the run is complete and saved, but Broken failed" in said.err
     assert read_checkpoint(Path(LAST))["epoch"] == 3
+
+
+LIMITS = {"at an epoch's end": "--trainer.max_epochs=3", "within an epoch": "--trainer.max_steps=14"}
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_the_last_state_is_saved_before_a_callback_fails_at_the_end(limit, module, example, capsys):
+    module("on_fit_end")
+    assert example("fit", *QUICK, limit) == 0
+    assert example("fit", *QUICK, limit, "--name=failing", "--trainer.callbacks=own_parts.Failing") == 1
+    assert "no summary What was saved is kept." in capsys.readouterr().err
+    weights = [read_checkpoint(Path(LAST.replace("/run/", f"/{name}/")))["state_dict"] for name in ("run", "failing")]
+    assert_equal(*weights)
+
+
+def test_weights_that_a_callback_sets_at_the_end_are_saved(module, example):
+    module("on_fit_end")
+    assert example("fit", *QUICK, "--trainer.callbacks=own_parts.Setting") == 0
+    assert not any(weight.any() for weight in read_checkpoint(Path(LAST))["state_dict"].values())
+
+
+GRAPHS = {
+    "a forward pass that fails": "raise KeyError('no such input')",
+    "a result that cannot be traced": "return object()",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("body", GRAPHS.values(), ids=GRAPHS)
+def test_a_network_whose_graph_cannot_be_drawn_is_trained(body, example, monkeypatch, tmp_path, capsys):
+    Path("own_network.py").write_text(
+        "import torch\nfrom example.model import Classifier\n\n\nclass Own(Classifier):\n"
+        f"    def forward(self, x):\n        if torch.jit.is_tracing():\n            {body}\n"
+        "        return super().forward(x)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_network", raising=False)
+    assert example("fit", *QUICK, "--model=own_network.Own") == 1
+    said = capsys.readouterr()
+    assert said.err.count("RunEvents.log_graph failed: ") == 1
+    assert "the run is complete and saved, but RunEvents failed" in said.err
+    assert "No graph saved" not in said.out
+    assert read_checkpoint(Path(LAST))["epoch"] == 1
 
 
 def test_what_is_refused_after_something_was_saved_exits_with_1(module, example, capsys, monkeypatch):

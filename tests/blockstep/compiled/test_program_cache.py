@@ -189,6 +189,27 @@ def test_a_compilers_error_is_passed_on_and_leaves_nothing(folder: Path) -> None
     assert names(folder) == set()
 
 
+COMPILERS = {
+    "prints Latin-1": ("#!/bin/sh\nprintf 'error: \\351\\377' >&2; exit 1\n", "failed: error: "),
+    "writes nothing": ("#!/bin/sh\n", "failed: status 0"),
+    "is killed": ("#!/bin/sh\nkill -9 $$\n", "failed: status -9"),
+    "is no program": ("words", "cannot be run: "),
+    "writes no program": ("#!/bin/sh\nfor last; do :; done; echo words > $last\n", "cannot be used: "),
+}
+
+
+@pytest.mark.parametrize(("script", "why"), COMPILERS.values(), ids=COMPILERS)
+def test_whatever_is_wrong_with_a_compiler_is_a_reason(
+    script: str, why: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "compiler"
+    compiler.write_text(script)
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with pytest.raises(UnsupportedError, match=why):
+        load(ANSWER.format(13), print)
+
+
 @pytest.mark.slow
 def test_processes_that_build_at_once_all_succeed(folder: Path) -> None:
     use = f"print(load({ANSWER.format(10)!r}, lambda _: None).answer())"

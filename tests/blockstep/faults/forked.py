@@ -9,10 +9,13 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from pkgutil import resolve_name
 
 from systems import WINDOWS
 
 if not WINDOWS:
+    import resource
+
     CONTEXT = multiprocessing.get_context("forkserver")
     CONTEXT.set_forkserver_preload(["blockstep.cli.commands", "blockstep.compiled.engine", "example.model"])
 
@@ -26,9 +29,7 @@ def obey_permissions():
         assert libc.capset(version_and_this_process, no_capabilities) == 0, os.strerror(ctypes.get_errno())
 
 
-def _main(words, folder, every, limit, environment):
-    from example.cli import main
-
+def _main(words, folder, every, limit, environment, main, seconds):
     from blockstep.base import timed_logger
 
     timed_logger.SECONDS_BETWEEN_WRITES = every
@@ -40,15 +41,15 @@ def _main(words, folder, every, limit, environment):
     os.dup2(log, 2)
     faulthandler.enable(log)
     sys.stdout.reconfigure(line_buffering=True)
+    if seconds:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     if limit:
-        import resource
-
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a write beyond the limit is an error, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    sys.exit(main(words))
+    sys.exit(resolve_name(main)(words))
 
 
-def start(words, folder, every=0.05, limit=None, environment=None):
+def start(words, folder, every=0.05, limit=None, environment=None, main="example.cli.main", seconds=None):
     """Start a command in a folder.
 
     Args:
@@ -57,9 +58,11 @@ def start(words, folder, every=0.05, limit=None, environment=None):
         every: Seconds from one checkpoint to the next.
         limit: The most bytes that a file may have.
         environment: Variables that are set in addition to those of the tests.
+        main: The import path of the function that gets the words and returns the exit status.
+        seconds: The most time of the processor, at which the process is killed.
     """
     Path(folder, "log.txt").touch()  # so that it exists even if the process is ended at once
-    process = CONTEXT.Process(target=_main, args=(words, str(folder), every, limit, environment or {}))
+    process = CONTEXT.Process(target=_main, args=(words, str(folder), every, limit, environment or {}, main, seconds))
     process.folder = folder
     process.start()
     return process

@@ -1,4 +1,4 @@
-"""Command lines and config files at random: each is run or refused, without a traceback."""
+"""Command lines, config files and checkpoints at random: each is run or refused, without a traceback."""
 
 import faulthandler
 import json
@@ -8,11 +8,16 @@ import tempfile
 import time
 from contextlib import chdir
 from pathlib import Path
+from random import Random
 
 import pytest
+from crafted import craft
+from crafted_uses import RUNS, USES, Cases, fault
+from engines import marked
 from example.cli import APPLICATION, main
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from systems import needs_fork
 
 from blockstep.cli.application import COMMANDS
 from blockstep.cli.lightning_cli import CommandLine
@@ -20,6 +25,7 @@ from blockstep.cli.lightning_cli import CommandLine
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 SEED = int(os.environ.get("BLOCKSTEP_FUZZ_SEED", "0"))
 EXAMPLES = int(os.environ.get("BLOCKSTEP_FUZZ", "1000")) // 5
+CRAFTED = int(os.environ.get("BLOCKSTEP_FUZZ", "1000")) // 2 // len(RUNS)  # checkpoints, of each kind of run
 SECONDS = 10
 
 # Keys that start processes, or wait for other machines.
@@ -163,3 +169,17 @@ def test_no_config_file_ends_in_a_traceback(command, monkeypatch, capsys):
         assert "Traceback" not in capsys.readouterr().err
 
     fuzz()
+
+
+@needs_fork
+@pytest.mark.parametrize("kind", marked(RUNS))
+def test_a_crafted_checkpoint_is_a_run_that_equals_its_plain_twin_or_one_message(kind, tmp_path):
+    cases, faults = Cases(tmp_path, RUNS[kind]), []
+    for number in range(CRAFTED):
+        rng = Random(f"{SEED} {kind} {number}")  # so that a case does not depend on the others
+        (use,) = rng.choices(list(USES), [weight for weight, *_ in USES.values()])
+        crafted = craft(cases.plain, rng)
+        wrong = fault(cases, use, crafted)
+        if wrong is not None:
+            faults.append(f"{kind}, {number}, {use}: {crafted.what}: {wrong}")
+    assert not faults, f"{len(faults)} of {CRAFTED}, with the seed {SEED}\n" + "\n".join(faults)

@@ -5,6 +5,7 @@ from lightning.pytorch import Callback, Trainer
 from small_net import Data, Net
 
 from blockstep.base import timed_logger
+from blockstep.base.errors import BadInputError
 from blockstep.runs.csv_logger import MetricsTable, read_rows
 
 FOLDER = Path("runs/mine/version_3")
@@ -85,6 +86,35 @@ def test_an_unfinished_last_line_is_left_out_when_a_run_is_resumed():
     assert written((19, {"a": 2}), resume_step=15) == "step,a\n9,1.0\n19,2.0\n"
 
 
+NO_TABLE = {
+    "a NUL byte": (b"step,a\n9,1.0\n\0\0\0\n", "line 3 is no row"),
+    "a NUL byte in a value": (b"step,a\n9,1.\0\n", "line 2 is no row"),
+    "no text": (b"step,a\n9,\xff\n", "can't decode"),
+    "no step": (b"a,b\n1,2\n", "line 2 is no row"),
+    "a step that is no number": (b"step,a\n9,1.0\nnine,1.0\n", "line 3 is no row"),
+    "a value too many": (b"step,a\n9,1.0,2.0\n", "line 2 is no row"),
+    "a value without an end": (b'step,a\n9,"' + b"x" * 200_000 + b"\n", "field larger"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), NO_TABLE.values(), ids=NO_TABLE)
+def test_a_resumed_run_names_a_file_that_is_no_table(content, why):
+    FOLDER.mkdir(parents=True)
+    FILE.write_bytes(content)
+    with pytest.raises(BadInputError, match=f"{FILE} must be the table that its run has written.*{why}"):
+        MetricsTable(FOLDER, 10)
+
+
+def test_a_run_whose_table_was_damaged_is_refused_and_left_as_it_is(example, capsys):
+    assert example("fit", "--data.num_validation=50") == 0
+    table = Path("runs/run/version_0/metrics.csv")
+    table.write_bytes(table.read_bytes().replace(b"0", b"\0"))
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*")}
+    assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 2
+    assert f"{table} must be the table" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*")} == before
+
+
 def test_without_a_file_there_are_no_rows():
     assert read_rows(FILE) == []
 
@@ -93,6 +123,12 @@ def test_hyperparameters_are_not_written():
     table = MetricsTable(FOLDER)
     table.log_hyperparams({"a": 1})
     assert list(Path().iterdir()) == []
+
+
+def test_a_resumed_run_that_fails_before_it_logs_anything_leaves_the_table_as_it_is():
+    before = written((9, {"a": 1}), (19, {"a": 2}))
+    MetricsTable(FOLDER, resume_step=15).finalize("failed")
+    assert FILE.read_text() == before
 
 
 def test_a_table_is_written_again_only_after_the_time_between_two_writes(monkeypatch):
