@@ -156,6 +156,8 @@ class TableDataModule(CheckedLoading, LightningDataModule):
 
     def _read_training(self, learned: Learned | None = None) -> None:
         self.learned, self.training, self._validation = self.sources.read_training(learned)
+        if self._validation is None and self.trainer is not None:
+            self.trainer.limit_val_batches = 0  # Lightning warns of a loader without rows
         _say(self.learned, self.training, self._validation)
 
     def _learned(self) -> Learned:

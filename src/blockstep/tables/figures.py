@@ -87,9 +87,7 @@ def _reliability(curves: Curves) -> Figure:
     diagram = curves.reliability()
     title = f"Reliability: calibration error {diagram.error:.3f}"
     figure, axes = _figure(title, "probability of the likeliest class", "fraction")
-    axes.bar(
-        BINS[:-1], _shares(curves), width=np.diff(BINS), align="edge", color="lightgrey", label="of the rows"
-    )
+    axes.bar(BINS[:-1], _shares(curves), width=np.diff(BINS), align="edge", color="lightgrey", label="of the rows")
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
     axes.plot(diagram.confidence, diagram.accuracy, marker="o", color=COLORS[0], label="of these, right")
     _unit_square(axes, "upper left")
