@@ -24,6 +24,7 @@ def describe_first_bad_cell(path: Path, delimiter: str, names: Sequence[str], nu
         The rule that is broken, with column, row and value; None if no row breaks one.
     """
     places = {name: names.index(name) for name in numbers}
+    csv.field_size_limit(2**31 - 1)  # a cell may be long
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         rows = (row for row in csv.reader(file, delimiter=delimiter) if row)
         next(rows)

@@ -98,8 +98,11 @@ class TableFile:
         if self.is_parquet:
             names: list[str] = list(self._open_parquet().schema_arrow.names)
             return names
-        with self.path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            names = next(csv.reader(file, delimiter=self.delimiter), [])
+        try:
+            with self.path.open(newline="", encoding="utf-8-sig") as file:
+                names = next((row for row in csv.reader(file, delimiter=self.delimiter) if row), [])
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise self.error(f"must be a CSV file in UTF-8. Got another: {error}") from error
         if not names:
             raise self.error("must have a first line with the names of its columns. Got an empty file")
         return names
@@ -113,7 +116,7 @@ class TableFile:
                 row += piece.num_rows
                 if piece.num_rows:
                     yield piece
-        except pyarrow().ArrowInvalid as error:
+        except pyarrow().ArrowException as error:
             bad = None if self.is_parquet else describe_first_bad_cell(self.path, self.delimiter, self.names, numbers)
             raise self.error(bad or f"cannot be read: {error}".rstrip(".")) from error
         if row == 1:
@@ -149,7 +152,7 @@ class TableFile:
 
         try:
             return parquet.ParquetFile(self.path)
-        except pyarrow().ArrowInvalid as error:
+        except pyarrow().ArrowException as error:
             raise self.error(f"must be a Parquet file. Got another: {error}".rstrip(".")) from error
 
     def _refuse_missing(self, piece: Any, columns: Sequence[str], first: int) -> None:

@@ -59,13 +59,14 @@ def read_labels(table: TableFile, column: str, target: Target, classes: list[str
         return Labels(column, np.concatenate(list(table.numbers([column])))[:, 0], [])
     numbers, found = _read_names(table, column)
     classes = _sorted(found) if classes is None else classes
+    places = {name: place for place, name in enumerate(classes)}
     for number, name in enumerate(found):
-        if name not in classes:
+        if name not in places:
             row = int(np.flatnonzero(numbers == number)[0]) + 1
             raise table.error(
                 f"must have a class of the training, {classes}, in column {column!r}. Got {name!r} in row {row}"
             )
-    return Labels(column, np.array([classes.index(name) for name in found], dtype=np.int32)[numbers], classes)
+    return Labels(column, np.array([places[name] for name in found], dtype=np.int32)[numbers], classes)
 
 
 def _read_names(table: TableFile, column: str) -> tuple[NDArray[np.int32], list[str]]:

@@ -31,6 +31,15 @@ class Columns:
     features: list[str] | None
     delimiter: str
 
+    def __post_init__(self) -> None:
+        if len(self.delimiter) != 1:
+            raise ValueError(f"delimiter must be one character. Got {self.delimiter!r} instead.")
+        chosen = [self.label] if self.features is None else [self.label, *self.features]
+        if self.features == [] or len(set(chosen)) < len(chosen):
+            raise ValueError(
+                f"features must be columns other than the label {self.label!r}, each once. Got {self.features} instead."
+            )
+
     def open(self, path: str, key: str) -> tuple[TableFile, list[str]]:
         """Open a table to learn from, and return it with the names of its features.
 
@@ -93,7 +102,7 @@ def divide(table: TableFile, labels: Labels, fractions: tuple[float, float], see
         raise table.error(
             f"must have {error.needed} rows of each class in column {labels.column!r}, one for each of training, "
             f"validation and test. Got {len(error.rows)} {whose}, row {error.rows[0] + 1}: leave it out, set "
-            "data.validation or data.test to 0, or to a file"
+            "data.validation or data.test to 0, or to a file. A label that is a number needs data.target number"
         ) from error
 
 
@@ -108,6 +117,9 @@ def learn(path: str, table: TableFile, features: list[str], labels: Labels, part
         parts: The part of each row.
     """
     scaling = measure_scaling(rows[own == TRAINING] for rows, own in _with_parts(table.numbers(features), parts))
+    for name, deviation in zip(features, scaling.deviation, strict=True):
+        if not np.isfinite(deviation):
+            raise table.error(f"must have numbers whose squares can be added up. Got larger ones in column {name!r}")
     label = labels.scaling(parts == TRAINING)
     return Learned(
         path=path,

@@ -24,10 +24,12 @@ class Scaling(NamedTuple):
     def standardise(self, values: Numbers) -> NDArray[np.float32]:
         """Return (values - mean) / deviation; 0 in a constant column, of which nothing was learned."""
         constant = self.deviation == 0
-        scaled = (values - self.mean) / np.where(constant, 1, self.deviation)
-        return np.where(constant, 0, scaled).astype(np.float32)
+        with np.errstate(over="ignore"):  # a value that float32 cannot hold is infinite
+            scaled = (values - self.mean) / np.where(constant, 1, self.deviation)
+            return np.where(constant, 0, scaled).astype(np.float32)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # the deviation is then infinite or nan, which `learn` reports
 def measure_scaling(pieces: Iterable[Numbers]) -> Scaling:
     """Measure the mean and the standard deviation (of the population) of each column.
 

@@ -25,6 +25,10 @@ REFUSED = {
         "column 'kind', one for each of training, validation and test",
     ),
     "a class with one row, and its row": (edited(12, "450.0,4.0,cow"), "Got 1 of the class 'cow', row 12"),
+    "numbers whose squares are infinite": (
+        edited(2, "1e200,4.0,cat"),
+        "numbers whose squares can be added up. Got larger ones in column 'length'",
+    ),
     "no rows": ([], "must have rows. Got none"),
 }
 
@@ -38,6 +42,21 @@ def test_a_table_is_refused_with_column_and_row(lines, message, example, capsys)
     assert "the table 'table.csv' (data.path)" in said
     assert message in said
     assert not Path("runs").exists()
+
+
+ARGUMENTS = {
+    "the label as a feature": (("--data.features=[kind]",), "features must be columns other than the label 'kind'"),
+    "a feature twice": (("--data.features=[length,length]",), "features must be columns other than the label 'kind'"),
+    "no features": (("--data.features=[]",), "features must be columns other than the label 'kind'"),
+    "no delimiter": (("--data.delimiter=",), "delimiter must be one character. Got '' instead."),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_arguments_that_no_table_fits_are_refused(words, message, example, capsys):
+    write(*rows_of_classes())
+    assert example("fit", *CLASSES, *words) == 2
+    assert message in capsys.readouterr().err
 
 
 HEADERS = {
