@@ -11,6 +11,7 @@ from torchmetrics.functional.classification import multiclass_auroc, multiclass_
 from torchmetrics.functional.regression import mean_absolute_error, r2_score
 from written import CLASSES, NUMBER, RUN, rows_of_classes, rows_of_numbers, write
 
+from blockstep.cli.application import Application
 from blockstep.runs.csv_logger import read_rows
 from blockstep.tables import Classifier, Regressor
 from blockstep.tables.curves import Curves
@@ -72,6 +73,7 @@ def test_a_classifier_of_numbers_is_refused(example, capsys):
     assert "a Classifier needs a label that is a class" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @needs_compiler
 @needs_compiled_engine
 @pytest.mark.parametrize(("words", "rows", "names"), KEYS.values(), ids=KEYS)
@@ -85,6 +87,14 @@ def test_both_models_are_compiled_and_agree_with_eager(words, rows, names, examp
         for name in ("version_0", "version_1")
     )
     assert eager == pytest.approx(compiled, rel=1e-4)
+
+
+def test_an_application_may_have_tables_as_its_own_classes():
+    defaults = {"data.path": "table.csv", "data.label": "kind", "model.in_features": 2, "model.classes": 2}
+    mine = Application("mine", "blockstep.tables.Classifier", "blockstep.tables.TableDataModule", defaults=defaults)
+    write(*rows_of_classes())
+    assert mine.main(["fit", "--trainer.accelerator=cpu", "--trainer.max_epochs=1"]) == 0
+    assert mine.main(["predict", "--ckpt_path=last"]) == 0
 
 
 def test_a_picture_that_fails_does_not_end_the_training(example, capsys, monkeypatch):
