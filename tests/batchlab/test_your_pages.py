@@ -60,6 +60,17 @@ def test_a_table_is_trained_and_its_new_rows_are_predicted_as_the_page_says(foll
     assert "val/roc" in EventAccumulator("runs/flowers/version_0").Reload().Tags()["images"]
 
 
+def test_the_lessons_classifier_draws_its_contour_of_a_table_of_two_features_and_two_classes(batchlab):
+    rng = np.random.default_rng(0)
+    rows = (f"{a:.3f},{b:.3f},{'left' if a < b else 'right'}" for a, b in rng.normal(size=(100, 2)))
+    Path("sides.csv").write_text("\n".join(["a,b,side", *rows]) + "\n")
+    words = ("--data=blockstep.tables.TableDataModule", "--data.path=sides.csv", "--data.label=side")
+    assert batchlab("fit", *words) == 0
+    assert "decision/contour" in EventAccumulator("runs/minibatch/version_0").Reload().Tags()["images"]
+    assert batchlab("predict", "--ckpt_path=last") == 0
+    assert Path("predictions.csv").read_text().startswith("a,b,p_right\n")
+
+
 @pytest.mark.slow
 def test_the_data_module_from_nothing_trains_the_classifier_of_tables(follow):
     follow("your-data", 1)

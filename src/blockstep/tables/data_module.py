@@ -102,7 +102,7 @@ class TableDataModule(CheckedLoading, LightningDataModule):
         now, before = self.learned, Learned(**state_dict)
         self.learned = before
         if self._is_fit and now is not None and now != before:
-            if (now.path, now.sha256) != (before.path, before.sha256) and now.path == before.path:
+            if now.path == before.path and now.sha256 != before.sha256:
                 raise BadInputError(
                     f"data.path must be as it was when the training was started. The content of {now.path!r} has "
                     "changed: put the old one back, or give the new one another name, as --data.path, and "

@@ -42,7 +42,7 @@ def split(groups: NDArray[np.integer], validation: float, test: float, seed: int
 
     Example:
         >>> split(np.array([0, 0, 0, 1, 1, 1]), validation=0.3, test=0.3, seed=0).tolist()
-        [2, 0, 1, 2, 0, 1]
+        [2, 0, 1, 0, 2, 1]
     """
     rng = np.random.default_rng(seed)
     parts = np.full(len(groups), TRAINING, dtype=np.uint8)

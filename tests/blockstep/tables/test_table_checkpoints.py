@@ -121,6 +121,14 @@ def test_a_run_goes_on_with_its_table(example):
 
 
 @pytest.mark.usefixtures("trained")
+def test_a_run_that_goes_on_equals_one_that_was_never_interrupted(example):
+    assert example("fit", f"--ckpt_path={LAST}", "--trainer.max_epochs=4") == 0
+    assert example("fit", *CLASSES, *QUIET, "--trainer.max_epochs=4", "--name=whole") == 0
+    one, other = (read_checkpoint(path) for path in (Path(LAST), Path(LAST.replace("runs/run", "runs/whole"))))
+    assert all(weights.equal(other["state_dict"][name]) for name, weights in one["state_dict"].items())
+
+
+@pytest.mark.usefixtures("trained")
 def test_a_run_does_not_go_on_with_a_changed_table(example, capsys):
     before = Path(LAST).read_bytes()
     write(*rows_of_classes(61))
