@@ -1,5 +1,6 @@
 """Predictions as a CSV file: without it, they could only be read in Python."""
 
+import csv
 import io
 import os
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.data import extract_batch_size
+from numpy.typing import NDArray
 from torch import Tensor
 
 from blockstep.base.atomic_files import write_atomically
@@ -94,16 +96,23 @@ class PredictionWriter(Callback):
         self._predictions.append(outputs.reshape(len(inputs), -1).cpu())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the file."""
-        inputs, predictions = torch.cat(self._inputs), torch.cat(self._predictions)
-        rows: Any = torch.cat([inputs.double(), predictions.double()], dim=1).numpy()
-        numbered = [*_numbered("x", inputs), *_numbered("y", predictions)]
-        names = self._columns if len(self._columns) == len(numbered) else numbered
+        """Write the file. A data module with a `predicted_table` says itself what is written beside the predictions."""
+        predictions = torch.cat(self._predictions).double().numpy()
+        data: Any = trainer.datamodule  # type: ignore[attr-defined] # set by Trainer.predict
+        table = data.predicted_table if hasattr(data, "predicted_table") else self._numbered_table
+        names, rows = table(predictions)
         text = io.StringIO()
-        np.savetxt(text, rows, fmt="%.9g", delimiter=",", header=",".join(names), comments="")
+        csv.writer(text, lineterminator="\n").writerow(names)
+        np.savetxt(text, rows, fmt="%.9g", delimiter=",")
         write_atomically(self._target, text.getvalue().encode())
         print(f"predictions: {len(rows)} rows in {self.path}")
 
+    def _numbered_table(self, predictions: NDArray[np.float64]) -> tuple[Sequence[str], NDArray[np.float64]]:
+        inputs = torch.cat(self._inputs).double().numpy()
+        numbered = [*_numbered("x", inputs), *_numbered("y", predictions)]
+        names = self._columns if len(self._columns) == len(numbered) else numbered
+        return names, np.hstack([inputs, predictions])
 
-def _numbered(name: str, values: Tensor) -> list[str]:
+
+def _numbered(name: str, values: NDArray[np.float64]) -> list[str]:
     return [f"{name}{n + 1}" for n in range(values.shape[1])]
