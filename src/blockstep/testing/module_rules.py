@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from blockstep.blocks.training import BlockTraining
-from blockstep.compiled.engine import CompiledEngine
 from blockstep.testing.rules import Rule, rule
 from blockstep.testing.trials import (
     STEPS,
@@ -151,6 +150,10 @@ def the_compiled_engine_agrees_or_is_refused(
     module: LightningModule, data: LightningDataModule, folder: Path
 ) -> str | None:
     """After five steps, weights agree within a thousandth of what they have changed by."""
+    try:
+        from blockstep.compiled.engine import CompiledEngine
+    except ModuleNotFoundError:  # an extra, which was deleted
+        return None
     start, changed = deepcopy(dict(module.state_dict())), []
     for engine in (None, CompiledEngine()):
         own, source = deepcopy(module), deepcopy(data)
