@@ -105,7 +105,8 @@ def _mutate(content: dict[str, Any], rng: Random) -> tuple[str, bool]:
     before, parent[key] = parent[key], how[name]()
     # A path is judged by the files that are touched.
     is_path = "path" in str(key) and isinstance(before, str) and isinstance(parent[key], str)
-    return f"{path} is {name}", name in values or is_path
+    one_number = isinstance(before, Tensor) and before.numel() == 1 and _alike(before, parent[key])
+    return f"{path} is {name}", name in values or is_path or one_number
 
 
 def _lead_out(states: dict[str, Any]) -> str:
