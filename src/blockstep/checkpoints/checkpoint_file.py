@@ -230,11 +230,12 @@ def check_weights_fit(model: nn.Module, path: Path) -> None:
 
 
 def _shapes(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """The shapes of weights and their types, of which those of floating-point numbers may be converted."""
+    """The shapes of weights, whether they are dense and in memory, and their types, unless they can be converted."""
     return {
-        name: (value.shape, None if value.is_floating_point() else value.dtype) if isinstance(value, Tensor) else None
+        name: (value.shape, value.layout, value.is_meta, None if value.is_floating_point() else value.dtype)
         for name, value in weights.items()
-    }
+        if isinstance(value, Tensor)
+    } | {name: None for name, value in weights.items() if not isinstance(value, Tensor)}
 
 
 def _write(path: Path, checkpoint: dict[str, Any]) -> None:

@@ -146,6 +146,8 @@ CHANGES = {
     "weights of another type": (WEIGHT, torch.zeros(8, 2).double(), "state_dict.network.0.weight must be a tensor"),
     "weights that are whole numbers": (WEIGHT, torch.zeros(8, 2).int(), "state_dict.network.0.weight"),
     "weights of another shape": (WEIGHT, torch.zeros(2, 8), "state_dict.network.0.weight"),
+    "sparse weights": (WEIGHT, torch.zeros(8, 2).to_sparse(), "state_dict.network.0.weight"),
+    "weights without memory": (WEIGHT, torch.zeros(8, 2, device="meta"), "state_dict.network.0.weight"),
     "another weight": ("state_dict > more", torch.zeros(1), "state_dict.more"),
     "no weight": (WEIGHT, GONE, "state_dict.network.0.weight"),
     "a version that is none": ("pytorch-lightning_version", "new", "pytorch-lightning_version must be"),
