@@ -63,6 +63,7 @@ BEST_STATE = Keys(
         "current_score": NUMBER_OR_NONE,
     }
 )
+SCORES_STATE = Keys(others=NUMBER)  # numbers by the names of their curves
 EVENTS_STATE = Keys({"events": COUNT, "step_events": COUNT})
 CONTENTS = Keys(
     {
@@ -91,7 +92,15 @@ CONTENTS = Keys(
                 "predict_loop": Keys({"batch_progress": PROCESSED}),
             }
         ),
-        "callbacks": Keys(optional={"BestCheckpoint": BEST_STATE, "EventsSeen": EVENTS_STATE}, others=MAPPING),
+        "callbacks": Keys(
+            optional={
+                "BestCheckpoint": BEST_STATE,
+                "BestScore": SCORES_STATE,
+                "EventsSeen": EVENTS_STATE,
+                "FirstLoss": SCORES_STATE,
+            },
+            others=MAPPING,
+        ),
         "optimizer_states": ListOf(
             Keys({"state": STATES, "param_groups": ListOf(Keys({"params": ListOf(PARAMETER)}))})
         ),

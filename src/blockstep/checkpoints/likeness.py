@@ -10,6 +10,9 @@ from torch import Tensor
 
 from blockstep.checkpoints.patterns import describe, is_number
 
+MOST = 2**63
+"""No count of steps, epochs or events comes near it."""
+
 NO_MEMORY = "has no memory"
 
 
@@ -78,8 +81,9 @@ def _forms(tensor: Tensor) -> set[str]:
         NO_MEMORY: tensor.is_meta,
         "requires a gradient": tensor.requires_grad,
     }
-    # That of sparse tensors is not one piece.
-    forms["repeats its numbers"] = not any(forms.values()) and tensor.untyped_storage().nbytes() < tensor.nbytes
+    if not any(forms.values()):  # those of sparse tensors are not one piece
+        forms["repeats its numbers"] = tensor.untyped_storage().nbytes() < tensor.nbytes
+        forms["is not contiguous"] = not tensor.is_contiguous()
     return {form for form, has in forms.items() if has}
 
 
@@ -96,7 +100,9 @@ def check_kind(saved: Any, own: Any, key: str) -> None:
 
 
 def check_number(saved: Any, own: Any, key: str) -> None:
-    """Raise ValueError for a number that is negative or not finite, unless the run's own is that too."""
+    """Raise ValueError for a number that is negative, not finite or huge, unless the run's own is that too."""
+    if isinstance(saved, int) and abs(saved) >= MOST:
+        raise ValueError(f"{key} must be a number of at most 64 bits. Got {describe(saved)}")
     value, own_value = float(saved), float(own)
     if math.isnan(value) or (math.isinf(value) and not math.isinf(own_value)):
         raise ValueError(f"{key} must be a finite number. Got {value}")

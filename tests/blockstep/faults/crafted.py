@@ -156,6 +156,7 @@ def _replacements(value: Any, section: str) -> tuple[dict[str, Any], set[str]]:
     """Functions that make other values, by name; and the names of those that are plain data in this place."""
     if isinstance(value, Tensor):
         how, values = _for_tensor(value), {"a tensor of other numbers", "nan throughout", "infinite throughout"}
+        values |= {"one number in its shape"} if section == "state_dict" else set()
     elif isinstance(value, bool | int | float):
         how, values = _for_number(value), _plain_numbers(value, section)
     elif isinstance(value, str):
@@ -195,6 +196,7 @@ def _plain_numbers(value: float, section: str) -> set[str]:
     if section in COUNTED:
         return set()
     settings = {"one less", "huge"} if "hyper_parameters" in section else set()
+    settings |= {"huge"} if section == "callbacks" and type(value) is not bool else set()
     settings |= ({"one less"} if value >= 1 else set()) | ({"a fraction"} if isinstance(value, float) else set())
     return {"another number", *settings}
 
