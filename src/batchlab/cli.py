@@ -12,6 +12,7 @@ APPLICATION = Application(
     data="batchlab.data.ToyDataModule",
     report="batchlab.epoch_report.ContourReport",
     monitor="val/regret",
+    limit=0.0,  # the exact posterior's
     charts=CHARTS,
     columns=("x1", "x2", "probability"),
     defaults={

@@ -67,7 +67,14 @@ def test_the_defaults_are_the_notebooks(batchlab, capsys):
 def test_a_run_prints_the_sizes_of_its_data_and_a_line_for_its_epoch():
     done = start("fit", *QUICK)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["training", "validation", "epoch", "run"]
+    words = [line.split()[0] for line in done.stdout.splitlines()]
+    assert words == ["training", "validation", "epoch", "val/regret:", "stopped:", "run"]
+
+
+def test_a_fit_ends_with_its_regret_against_the_limit(batchlab, capsys):
+    assert batchlab("fit", *QUICK, "--trainer.max_epochs=2") == 0
+    said = capsys.readouterr().out.splitlines()[-3]
+    assert re.fullmatch(r"val/regret: 0\.\d+ in epoch 1, the last and the best \(the limit is 0\)", said)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)

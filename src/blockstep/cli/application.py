@@ -47,6 +47,7 @@ class Application:
         report: An `EpochReport`, the keys of which are below `epoch_report`.
         monitor: The validation metric that decides which state is kept as best.ckpt.
         mode: Whether smaller ("min") or larger values ("max") of it are better.
+        limit: The value of the monitor that no model can beat, if it is known.
         defaults: Defaults by key, where they differ from those of the classes.
         charts: The charts in TensorBoard.
         columns: Names of the columns that `predict` writes: the inputs', then the predictions'. Without names they are
@@ -68,10 +69,16 @@ class Application:
     report: str = "blockstep.runs.epoch_report.EpochReport"
     monitor: str = "val/loss"
     mode: Literal["min", "max"] = "min"
+    limit: float | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     charts: Charts = PLAIN
     columns: Sequence[str] = ()
     commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def modes(self) -> dict[str, Literal["min", "max"]]:
+        """The metrics by which a model may be judged: the monitor or, if a model does not log it, val/loss."""
+        return {self.monitor: self.mode} | ({} if self.monitor == "val/loss" else {"val/loss": "min"})
 
     def main(self, args: Sequence[str] | None = None) -> int:
         """Run a command.

@@ -11,6 +11,7 @@ from blockstep.cli.application import Application
 from blockstep.cli.lightning_cli import CommandLine, Rehearsal
 from blockstep.cli.messages import translate_errors
 from blockstep.cli.quiet import quiet
+from blockstep.runs.run_summary import summarize
 from blockstep.runs.stop_signals import STOP_SIGNALS
 
 
@@ -68,11 +69,18 @@ def _fit(cli: CommandLine) -> None:
     except Interrupted as stop:
         _discard_if_worthless(cli)
         raise InterruptedRunError(_describe_progress(cli), stop.number) from None
-    if cli.folder is not None:
-        cli.trainer.print(f"run folder: {cli.folder.path}")
+    _summarize(cli)
     if STOP_SIGNALS.received:
         raise InterruptedRunError("came after the last step: the run is complete.", STOP_SIGNALS.received)
     _report_failures(cli)
+
+
+def _summarize(cli: CommandLine) -> None:
+    folder = None if cli.folder is None else cli.folder.path
+    for line in summarize(cli.trainer, folder, cli.application.modes, cli.application.limit):
+        cli.trainer.print(line)
+    if folder is not None:
+        cli.trainer.print(f"run folder: {folder}")
 
 
 def _report_failures(cli: CommandLine) -> None:

@@ -171,7 +171,7 @@ class CommandLine(LightningCLI):
         if self.command == "fit" and self.config.on_nan == "stop":
             yield NanGuard()
         if config.enable_progress_bar and not any(isinstance(own, ProgressBar) for own in _as_list(config.callbacks)):
-            yield TimedProgressBar()
+            yield TimedProgressBar(self.application.modes)
 
     def _use_folder(self, config: Namespace) -> None:
         self.folder = RunFolder(self._resumed, is_new=False) if self._resumed else self.make_folder()

@@ -48,6 +48,8 @@ def resumes_in_place(run: Path, checkpoint: Path, before: Namespace, now: Namesp
             "Leave them out, or add --allow_changes true to go on in a new folder."
         )
     _check_that_something_is_left(checkpoint, now)
+    if not changes:
+        _check_not_stopped_early(checkpoint, now)
     return not changes
 
 
@@ -126,7 +128,10 @@ def _check_that_something_is_left(path: Path, config: Namespace) -> None:
         raise BadInputError(
             f"trainer.max_steps must be more than the {checkpoint['global_step']} of {path}. Got {steps}."
         )
-    stopped = _stopped_early(checkpoint, config.trainer)
+
+
+def _check_not_stopped_early(path: Path, config: Namespace) -> None:
+    stopped = _stopped_early(read_checkpoint(path), config.trainer)
     if stopped is not None:
         raise BadInputError(
             f"nothing is left to train: early stopping has ended the run of {path} after epoch {stopped}. "

@@ -63,10 +63,10 @@ def test_a_printed_config_is_yaml_that_a_person_can_read(example, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_prints_a_line_for_its_epoch_and_one_for_its_folder_and_nothing_else():
+def test_a_run_prints_a_line_for_its_epoch_and_three_that_sum_it_up_and_nothing_else():
     done = start("fit", *QUICK)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["epoch", "run"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["epoch", "val/loss:", "stopped:", "run"]
 
 
 def test_the_default_optimizer_is_the_models_own(example):
