@@ -19,7 +19,7 @@ from blockstep.runs.csv_logger import read_rows
 
 RUN = Path("runs/minibatch/version_0")
 LAST = str(RUN / "checkpoints" / "last.ckpt")
-QUICK = ("--data.num_validation=50", "--data.num_test=50", "--data.batch_size=100")
+QUICK = ("--name=minibatch", "--data.num_validation=50", "--data.num_test=50", "--data.batch_size=100")
 
 
 def start(*words, **environment):
@@ -56,11 +56,30 @@ def test_the_defaults_are_the_notebooks(batchlab, capsys):
     with pytest.raises(SystemExit):
         batchlab("fit", "--print_config")
     printed = yaml.safe_load(capsys.readouterr().out)
-    assert (printed["name"], printed["trainer"]["max_epochs"]) == ("minibatch", 1)
+    assert (printed["name"], printed["trainer"]["max_epochs"]) == (None, 1)
     assert (printed["data"]["batch_size"], printed["data"]["num_signal"]) == (10, 100)
     assert (printed["model"]["hidden"], printed["model"]["depth"]) == (64, 5)
     assert printed["model"]["optimizer"]["class_path"] == "torch.optim.SGD"
     assert printed["model"]["optimizer"]["init_args"]["lr"] == 0.01
+
+
+NAMES = {
+    (): "minibatch",
+    ("--data.batch_size=1",): "online",
+    ("--data.batch_size=null",): "batch",
+    ("--data.batch_size=32",): "batch_size_32",
+    ("--model.optimizer=Adam",): "adam",
+    ("--config=online",): "online",
+    ("--config=online", "--model.hidden=8"): "online-hidden_8",
+    ("--config=converged",): "converged",
+}
+
+
+@pytest.mark.parametrize(("words", "name"), NAMES.items(), ids=NAMES.values())
+def test_a_run_is_named_by_its_regime_and_by_what_differs(words, name, batchlab):
+    short = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
+    assert batchlab("fit", *words, *short) == 0
+    assert [path.name for path in Path("runs").iterdir()] == [name]
 
 
 @pytest.mark.slow

@@ -48,7 +48,9 @@ class Application:
         monitor: The validation metric that decides which state is kept as best.ckpt.
         mode: Whether smaller ("min") or larger values ("max") of it are better.
         limit: The value of the monitor that no model can beat, if it is known.
-        defaults: Defaults by key, where they differ from those of the classes.
+        defaults: Defaults by key, where they differ from those of the classes. With a "name", all runs have this one.
+        run_names: Names of certain values, by key, from which the names of runs are made.
+        configs: Folders of configs that `--config` takes by name; the first that exists is used.
         charts: The charts in TensorBoard.
         columns: Names of the columns that `predict` writes: the inputs', then the predictions'. Without names they are
             numbered.
@@ -71,6 +73,8 @@ class Application:
     mode: Literal["min", "max"] = "min"
     limit: float | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    run_names: Mapping[str, Mapping[Any, str]] = field(default_factory=dict)
+    configs: Sequence[Path] = ()
     charts: Charts = PLAIN
     columns: Sequence[str] = ()
     commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)

@@ -26,16 +26,19 @@ from blockstep.checkpoints.checkpoint_file import check_weights_fit
 from blockstep.checkpoints.first_save import TriedCheckpointIO
 from blockstep.cli.application import Application
 from blockstep.cli.arguments import add_keys
-from blockstep.cli.classes import choose_classes, unflatten
+from blockstep.cli.classes import choose_classes, read_config, unflatten
 from blockstep.cli.config_safety import restrict_parsing
 from blockstep.cli.extras import JOB_SCHEDULERS
+from blockstep.cli.named_configs import find_configs
 from blockstep.cli.predictions import PredictionWriter, check_output
 from blockstep.cli.progress_bar import TimedProgressBar
+from blockstep.cli.run_names import given_name, make_name, words_of_named_config
 from blockstep.cli.run_parts import checkpoint_callbacks, logging_callbacks, make_loggers
 from blockstep.cli.settings import parse
 from blockstep.runs.graceful_stop import HandleSignals
 from blockstep.runs.nan_guard import NanGuard
 from blockstep.runs.run_folder import RunFolder, new_run_folder
+from blockstep.runs.run_mark import run_of_last
 from blockstep.runs.stop_signals import STOP_SIGNALS
 from blockstep.tensorboard.charts import PLAIN
 
@@ -66,6 +69,7 @@ class CommandLine(LightningCLI):
     def __init__(self, application: Application, command: str, args: list[str]) -> None:
         self.application = application
         self.command = command
+        args = find_configs(application.configs, args)
         self.classes, self.args, self._saved = choose_classes(application, args)
         self.folder: RunFolder | None = None
         restrict_parsing()
@@ -117,8 +121,10 @@ class CommandLine(LightningCLI):
         parser.set_defaults(defaults)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the arguments, and set the number of threads."""
+        """Parse the arguments, name the run, and set the number of threads."""
+        defaults = parser.get_defaults()
         self.config, self._resumed = parse(parser, self.command, self.args, self._saved)
+        self.run_name = self._name_run(parser, defaults)
         use_threads(self.config.threads)
 
     def instantiate_classes(self) -> None:
@@ -161,7 +167,23 @@ class CommandLine(LightningCLI):
     def make_folder(self) -> RunFolder | None:
         """Make the folder of a new run. From now on, a signal waits until the run starts, and then discards it."""
         STOP_SIGNALS.postpone()
-        return new_run_folder(Path(self.config.trainer.default_root_dir), self.config.name)
+        return new_run_folder(Path(self.config.trainer.default_root_dir), self.run_name)
+
+    def _name_run(self, parser: LightningArgumentParser, defaults: Namespace) -> str:
+        """Return the run's name. The config keeps it only if `--name` was given, so that others are made anew."""
+        if self._resumed is not None:
+            self.config.name = read_config(str(self._resumed / "config.yaml"))["name"]
+            return self._resumed.parent.name
+        of_config, self.config.name = self.config.name, given_name(self.args)
+        if name := self.config.name or defaults.name:
+            return str(name)
+        if of_config is None:
+            classes = [self.classes[key].__name__.lower() for key in self.foreign_classes]
+            return make_name(self.config, defaults, self.application.run_names, classes)
+        run = None if self.config.ckpt_path is None else run_of_last(Path(self.config.ckpt_path))
+        config_of_run = [] if run is None else [f"--config={run / 'config.yaml'}"]
+        words = words_of_named_config([*self._saved, *config_of_run, *self.args])
+        return make_name(self.config, parser.parse_args(words), self.application.run_names, [of_config])
 
     def _callbacks(self, config: Namespace) -> Iterator[Callback]:
         yield HandleSignals()

@@ -40,10 +40,9 @@ def parse(
     except ArgumentError as error:
         raise BadInputError(f"{error}\n{parser.prog} --help lists the options.") from error
     if config.ckpt_path is None and command != "fit":
-        example = Path(config.trainer.default_root_dir, config.name, "version_0", "checkpoints", "last.ckpt")
         raise BadInputError(
-            f"ckpt_path must be given: without it, {command} would score random weights. "
-            f"Try: {parser.prog} --ckpt_path {example}"
+            f"ckpt_path must be given: without it, {command} would score random weights. The newest run's is: "
+            f"{parser.prog} --ckpt_path last"
         )
     return config, run
 

@@ -17,6 +17,7 @@ FREE = (
     "config",
     "allow_changes",
     "epoch_report",
+    "name",
     "trainer.default_root_dir",
     "trainer.enable_progress_bar",
 )

@@ -16,7 +16,7 @@ APPLICATION = Application(
     "mine",
     model="example.model.Classifier",
     data="example.data.Points",
-    defaults={"trainer.accelerator": "cpu", "trainer.max_epochs": 1},
+    defaults={"name": "run", "trainer.accelerator": "cpu", "trainer.max_epochs": 1},
 )
 
 BORING = "lightning.pytorch.demos.boring_classes"
