@@ -45,7 +45,7 @@ def test_the_version_is_that_of_the_package(batchlab, capsys):
 
 def test_every_key_is_explained(batchlab, capsys):
     with pytest.raises(SystemExit):
-        batchlab("fit", "--help")
+        batchlab("fit", "--help=all")
     for part in capsys.readouterr().out.split("\n  --")[1:]:
         key, _, rest = part.partition("\n")
         if key.startswith(("data.", "model.", "epoch_report.")):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from blockstep.base.errors import TRACEBACK, BadInputError, Interrupted, OutputError, RunError, shortened
 from blockstep.base.stdout_guard import guarded_stdout, output_status, say
+from blockstep.cli.suggestions import did_you_mean
 from blockstep.runs.stop_signals import STOP_SIGNALS
 from blockstep.tensorboard.charts import PLAIN, Charts
 
@@ -141,7 +142,8 @@ class Application:
             words = " ".join(word for word in args if word not in commands)
             raise BadInputError(f"the command comes first, as in: {self.name} fit {words}. Got {command!r} instead.")
         else:
-            raise BadInputError(f"the command must be one of {', '.join(commands)}. Got {command!r} instead.")
+            listed, meant = ", ".join(commands), did_you_mean(command, commands)
+            raise BadInputError(f"the command must be one of {listed}. Got {command!r} instead.{meant}")
 
     def _usage(self) -> str:
         commands = {**COMMANDS, **self.commands}

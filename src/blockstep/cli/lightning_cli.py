@@ -24,12 +24,13 @@ from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES, class_config
 from blockstep.checkpoints.checkpoint_file import check_weights_fit
 from blockstep.checkpoints.first_save import TriedCheckpointIO
-from blockstep.cli.application import Application
+from blockstep.cli.application import COMMANDS, Application
 from blockstep.cli.arguments import add_keys
 from blockstep.cli.classes import choose_classes, read_config, unflatten
 from blockstep.cli.config_safety import restrict_parsing
 from blockstep.cli.extras import JOB_SCHEDULERS
-from blockstep.cli.named_configs import find_configs
+from blockstep.cli.help_text import help_text, help_topic
+from blockstep.cli.named_configs import config_names, find_configs
 from blockstep.cli.predictions import PredictionWriter, check_output
 from blockstep.cli.progress_bar import TimedProgressBar
 from blockstep.cli.run_names import given_name, make_name, words_of_named_config
@@ -82,7 +83,6 @@ class CommandLine(LightningCLI):
                 "exit_on_error": False,
                 "allow_abbrev": False,  # an abbreviated key may become ambiguous in a later version
                 "prog": f"{application.name} {command}",
-                "description": "--model and --data also take the import path of a class, as in --model mine.Net.",
             },
             load_from_checkpoint_support=False,  # modules save plain hyperparameters themselves
             auto_configure_optimizers=False,  # an optimizer is the model's argument, so that checkpoints hold it
@@ -121,7 +121,11 @@ class CommandLine(LightningCLI):
         parser.set_defaults(defaults)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the arguments, name the run, and set the number of threads."""
+        """Parse the arguments, name the run, and set the number of threads; or print help, and end."""
+        topic = help_topic(self.args)
+        if topic is not None:
+            print(help_text(parser, self._about(), topic))
+            parser.exit()
         defaults = parser.get_defaults()
         self.config, self._resumed = parse(parser, self.command, self.args, self._saved)
         self.run_name = self._name_run(parser, defaults)
@@ -168,6 +172,15 @@ class CommandLine(LightningCLI):
         """Make the folder of a new run. From now on, a signal waits until the run starts, and then discards it."""
         STOP_SIGNALS.postpone()
         return new_run_folder(Path(self.config.trainer.default_root_dir), self.run_name)
+
+    def _about(self) -> str:
+        """What the command does."""
+        does, configs = COMMANDS[self.command][0], config_names(self.application.configs)
+        choices = f", or one of {', '.join(configs)}" if configs else ""
+        return (
+            f"{does[0].upper()}{does[1:]}. Each key can be given here or in a config, a YAML file: --config FILE{choices}. "
+            "--model and --data also take the import path of a class, as in --model mine.Net."
+        )
 
     def _name_run(self, parser: LightningArgumentParser, defaults: Namespace) -> str:
         """Return the run's name. The config keeps it only if `--name` was given, so that others are made anew."""

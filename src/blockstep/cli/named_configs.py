@@ -22,11 +22,16 @@ def find_configs(folders: Sequence[Path], args: list[str]) -> list[str]:
     Raises:
         BadInputError: If there is no such config.
     """
-    folder = next((folder for folder in folders if folder.is_dir()), None)
-    if folder is None:
+    known = config_names(folders)
+    if not known:
         return args
-    known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     return [found for key, value, words in pairs(args) for found in _found(key, value, words, known)]
+
+
+def config_names(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return an application's configs by name."""
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    return {} if folder is None else {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def _found(key: str, value: str, words: list[str], known: dict[str, Path]) -> list[str]:

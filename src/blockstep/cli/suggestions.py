@@ -28,8 +28,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         ''
     """
     scores = {name: _likeness(word.lower(), name.lower()) for name in known}
-    likely = sorted((name for name in scores if scores[name][0] >= SIMILAR), key=scores.__getitem__, reverse=True)
-    found = likely[:MOST]
+    likely = sorted((name for name in scores if scores[name] >= (SIMILAR,)), key=scores.__getitem__, reverse=True)
+    same = [name for name in likely if scores[name] == (1, 1)]
+    found = same or likely[:MOST]
     return f" Did you mean {' or '.join(found)}?" if found else ""
 
 

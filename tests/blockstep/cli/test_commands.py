@@ -40,7 +40,7 @@ def test_every_command_has_help(command, example, capsys):
 @pytest.mark.parametrize("command", ["fit", "predict"])
 def test_every_key_that_belongs_to_no_class_is_explained(command, example, capsys):
     with pytest.raises(SystemExit):
-        example(command, "--help")
+        example(command, "--help=all")
     for part in capsys.readouterr().out.split("\n  --")[1:]:
         key, _, rest = part.partition("\n")
         if key.startswith(("epoch_report.", "seed_", "threads", "name", "ckpt_path", "allow", "on_nan", "output")):
