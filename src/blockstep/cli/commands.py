@@ -69,6 +69,8 @@ def _fit(cli: CommandLine) -> None:
     except Interrupted as stop:
         _discard_if_worthless(cli)
         raise InterruptedRunError(_describe_progress(cli), stop.number) from None
+    if cli.folder is not None:
+        cli.folder.finish()
     _summarize(cli)
     if STOP_SIGNALS.received:
         raise InterruptedRunError("came after the last step: the run is complete.", STOP_SIGNALS.received)

@@ -176,9 +176,9 @@ class CommandLine(LightningCLI):
     def _about(self) -> str:
         """What the command does."""
         does, configs = COMMANDS[self.command][0], config_names(self.application.configs)
-        choices = f", or one of {', '.join(configs)}" if configs else ""
+        files = f"FILE, or one of {', '.join(configs)}" if configs else "FILE"
         return (
-            f"{does[0].upper()}{does[1:]}. Each key can be given here or in a config, a YAML file: --config FILE{choices}. "
+            f"{does[0].upper()}{does[1:]}. Each key can be given here or in a config, a YAML file: --config {files}. "
             "--model and --data also take the import path of a class, as in --model mine.Net."
         )
 

@@ -10,7 +10,7 @@ from jsonargparse import Namespace, get_loader
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES
 from blockstep.checkpoints.checkpoint_file import KEY, read_checkpoint
-from blockstep.runs.run_mark import config_beside
+from blockstep.runs.run_mark import config_beside, finished_at
 
 FREE = (
     "ckpt_path",
@@ -49,7 +49,7 @@ def resumes_in_place(run: Path, checkpoint: Path, before: Namespace, now: Namesp
             "Leave them out, or add --allow_changes true to go on in a new folder."
         )
     _check_that_something_is_left(checkpoint, now)
-    if not changes:
+    if not changes or "EarlyStopping" in str(now.trainer.callbacks):  # whose patience is that of the checkpoint
         _check_not_stopped_early(checkpoint, now)
     return not changes
 
@@ -123,21 +123,28 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 def _check_that_something_is_left(path: Path, config: Namespace) -> None:
     checkpoint = read_checkpoint(path)
     epochs, steps = config.trainer.max_epochs, config.trainer.max_steps
-    if epochs is not None and 0 <= epochs <= checkpoint["epoch"]:
-        raise BadInputError(f"trainer.max_epochs must be more than the {checkpoint['epoch']} of {path}. Got {epochs}.")
-    if 0 <= steps <= checkpoint["global_step"]:
-        raise BadInputError(
-            f"trainer.max_steps must be more than the {checkpoint['global_step']} of {path}. Got {steps}."
-        )
+    limits = (("max_epochs", epochs, checkpoint["epoch"]), ("max_steps", steps, checkpoint["global_step"]))
+    for key, most, done in limits:
+        if most is not None and 0 <= most <= done:
+            raise BadInputError(
+                f"{_finished(path)}: trainer.{key} must be more than the {done} of {path}. Got {most}. To go on, add "
+                f"for example --trainer.{key} {max(2 * done, 1)}."
+            )
 
 
 def _check_not_stopped_early(path: Path, config: Namespace) -> None:
     stopped = _stopped_early(read_checkpoint(path), config.trainer)
     if stopped is not None:
         raise BadInputError(
-            f"nothing is left to train: early stopping has ended the run of {path} after epoch {stopped}. "
-            "To go on all the same, change its patience and add --allow_changes true."
+            f"{_finished(path)}: early stopping has ended the run after epoch {stopped}. To go on without it, in a new "
+            "folder, add --trainer.callbacks null --allow_changes true."
         )
+
+
+def _finished(last: Path) -> str:
+    run = last.absolute().parent.parent
+    at = finished_at(run)
+    return f"the run in {last.parent.parent} is finished" + (f", since {at}" if at else "")
 
 
 def _stopped_early(checkpoint: dict[str, Any], trainer: Namespace) -> int | None:

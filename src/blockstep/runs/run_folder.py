@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base.atomic_files import remove_unfinished, write_atomically
 from blockstep.base.errors import BadInputError
-from blockstep.runs.run_mark import mark, marked_at
+from blockstep.runs.run_mark import mark, mark_finished, marked_at
 
 SHARED = "BLOCKSTEP_RUN_FOLDER"
 """Environment variable by which a run's first process tells the others the folder."""
@@ -77,6 +77,11 @@ class RunFolder:
         if _is_first_process():
             write_atomically(self.path / "config.yaml", config.encode())
             mark(self.path)
+
+    def finish(self) -> None:
+        """Write into the mark that the run has ended by itself."""
+        if _is_first_process():
+            mark_finished(self.path)
 
     def release(self) -> None:
         """Release the lock."""
