@@ -21,12 +21,15 @@ from blockstep.tensorboard.charts import PLAIN, Charts
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
+RUN = "blockstep.cli.commands.run"
+
 COMMANDS = {
-    "fit": ("train a model", "blockstep.cli.commands.run"),
-    "validate": ("evaluate a checkpoint on the validation data", "blockstep.cli.commands.run"),
-    "test": ("evaluate a checkpoint on the test data", "blockstep.cli.commands.run"),
-    "predict": ("write the predictions for the prediction data into a CSV file", "blockstep.cli.commands.run"),
+    "fit": ("train a model", RUN),
+    "validate": ("evaluate a checkpoint on the validation data", RUN),
+    "test": ("evaluate a checkpoint on the test data", RUN),
+    "predict": ("write the predictions for the prediction data into a CSV file", RUN),
     "view": ("look at the runs in TensorBoard", "blockstep.tensorboard.view.view"),
+    "completion": ("print a script that makes a shell complete all of this", "blockstep.cli.completion.completion"),
 }
 """The commands that every application has: what each does, and the function behind it."""
 
@@ -137,7 +140,7 @@ class Application:
         elif command == "--version":
             print(f"{self.name} {self.version}")
         elif command in commands:
-            _load(commands[command][1])(self, command, rest)
+            load_command(commands[command][1])(self, command, rest)
         elif command.startswith("-"):
             words = " ".join(word for word in args if word not in commands)
             raise BadInputError(f"the command comes first, as in: {self.name} fit {words}. Got {command!r} instead.")
@@ -155,8 +158,8 @@ class Application:
         )
 
 
-def _load(path: str) -> Command:
-    """Import a function.
+def load_command(path: str) -> Command:
+    """Import the function of a command.
 
     Garbage collection is off meanwhile: torch and Lightning create a million objects, none of which is garbage. Looking
     for it takes a fifth of the time, and later a fifth of a second each time in the middle of an epoch.

@@ -61,9 +61,9 @@ def help_text(parser: LightningArgumentParser, about: str, topic: str) -> str:
 def _overview(parser: LightningArgumentParser, about: str) -> str:
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     sections = [f"usage: {parser.prog} [--KEY VALUE ...]\n\n{_filled(about, width)}"]
-    hidden = len(_actions(parser, "trainer")) - len(COMMON)
+    others = len(_actions(parser, "trainer")) - len(COMMON)
     for title, actions in _sections(parser):
-        heading = f"{title} (Lightning's; {hidden} more: --help=trainer)" if title == "trainer" else title
+        heading = f"{title} (Lightning's; {others} more: --help=trainer)" if title == "trainer" else title
         sections.append("\n".join([f"{heading}:", *(_line(action, width) for action in actions)]))
     more = (
         f"All about a group or a key: {parser.prog} --help=model, --help=data, --help=max_epochs, --help=all. "
