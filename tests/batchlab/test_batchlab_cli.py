@@ -133,13 +133,13 @@ def test_an_evaluation_prints_the_size_of_the_checkpoints_data_and_the_regret(co
     assert "regret" in out
 
 
-def test_predictions_are_a_table_of_positions_and_probabilities(batchlab):
+def test_predictions_are_a_table_of_positions_probabilities_and_labels(batchlab):
     assert batchlab("fit", *QUICK, "--model.hidden=8") == 0
     assert batchlab("predict", "--ckpt_path", LAST, "--output=table.csv") == 0
-    assert Path("table.csv").read_text().startswith("x1,x2,probability\n")
+    assert Path("table.csv").read_text().startswith("x1,x2,probability,label\n")
     table = torch.from_numpy(np.loadtxt("table.csv", delimiter=",", skiprows=1, dtype=np.float32))
     model = BinaryClassifier.load_from_checkpoint(LAST)
-    assert table.shape == (50, 3)
+    assert table.shape == (50, 4)
     torch.testing.assert_close(torch.sigmoid(model(table[:, :2]))[:, 0], table[:, 2])
 
 

@@ -55,8 +55,8 @@ class Predict:
     """The keys of predict alone.
 
     Args:
-        output: CSV file to write, with a row for each event: its inputs and its predictions. The default lies in the
-            current folder.
+        output: CSV file to write, with a row for each event: its inputs, its predictions and, where it is known, its
+            label. The default lies in the current folder.
     """
 
     def __init__(self, output: str = "predictions.csv") -> None: ...
