@@ -28,7 +28,7 @@ REGIMES = [
     ["--name=online", "--data.batch_size=1"],
     ["--name=minibatch", "--data.batch_size=10"],
 ]
-"""The notebook's three regimes, as in configs/, which an installed batchlab does not have."""
+"""The notebook's three regimes, as in configs/, under these names whatever options are added."""
 
 Row = dict[str, Any]
 
@@ -111,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
         "Options that are not listed here are handed to every fit, as in --trainer.max_epochs=10.",
     )
     parser.add_argument(
-        "configs", nargs="*", metavar="CONFIG", help="config files; by default, the notebook's three regimes"
+        "configs",
+        nargs="*",
+        metavar="CONFIG",
+        help="config files, or names of shipped ones; by default, the notebook's three regimes",
     )
     parser.add_argument("--runs", default="runs", metavar="FOLDER", help="folder of all runs (default: runs)")
     return parser

@@ -116,7 +116,13 @@ def test_tensorboard_gets_the_lessons_metrics_and_pictures(batchlab):
 
 @pytest.mark.slow
 def test_the_best_checkpoint_is_that_of_the_lowest_regret(batchlab):
-    words = ("--model.optimizer.lr=0.5", "--trainer.max_epochs=8", "--data.num_validation=500", "--data.batch_size=50")
+    words = (
+        "--name=minibatch",
+        "--model.optimizer.lr=0.5",
+        "--trainer.max_epochs=8",
+        "--data.num_validation=500",
+        "--data.batch_size=50",
+    )
     assert batchlab("fit", *words) == 0
     regrets = [float(regret) for regret in logged("val/regret")]
     steps = {name: read_checkpoint(RUN / "checkpoints" / f"{name}.ckpt")["global_step"] for name in ("last", "best")}
@@ -175,7 +181,7 @@ def test_two_processes_without_blocks_give_the_numbers_of_one_at_the_same_global
 
 @pytest.mark.slow
 def test_two_processes_give_the_scores_of_one_for_equal_weights():
-    assert start("fit", "--data.num_validation=501").returncode == 0
+    assert start("fit", "--name=minibatch", "--data.num_validation=501").returncode == 0
     scores = []
     for more in ((), ("--trainer.devices=2", "--trainer.strategy=ddp")):
         done = start("validate", f"--ckpt_path={LAST}", *more)

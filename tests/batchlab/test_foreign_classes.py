@@ -31,7 +31,7 @@ def test_a_run_of_thirty_features_goes_on_and_predicts(batchlab):
     assert batchlab("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 0
     assert batchlab("predict", "--ckpt_path=last") == 0
     header, *rows = Path("predictions.csv").read_text().splitlines()
-    assert header.endswith("x30,y1,y2,y3")
+    assert header.endswith("x30,y1,y2,y3,label")
     assert len(rows) == 100
 
 
