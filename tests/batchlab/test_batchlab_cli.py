@@ -123,7 +123,7 @@ def test_the_best_checkpoint_is_that_of_the_lowest_regret(batchlab):
         "--data.num_validation=500",
         "--data.batch_size=50",
     )
-    assert batchlab("fit", *words) == 0
+    assert batchlab("fit", *words, "--name=minibatch") == 0
     regrets = [float(regret) for regret in logged("val/regret")]
     steps = {name: read_checkpoint(RUN / "checkpoints" / f"{name}.ckpt")["global_step"] for name in ("last", "best")}
     assert steps == {"last": 8 * 22, "best": (1 + int(np.argmin(regrets))) * 22}

@@ -5,7 +5,7 @@ import re
 import shutil
 import textwrap
 from argparse import SUPPRESS, Action
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -39,6 +39,15 @@ def help_topic(args: list[str]) -> str | None:
         if word in ("-h", "--help"):
             return "" if following.startswith("-") else following
     return None
+
+
+def describe_command(does: str, configs: Sequence[str]) -> str:
+    """Return a paragraph about a command: what it does, the configs that can be named, and how classes are given."""
+    files = f"FILE, or one of {', '.join(configs)}" if configs else "FILE"
+    return (
+        f"{does[0].upper()}{does[1:]}. Each key can be given here or in a config, a YAML file: --config {files}. "
+        "--model and --data also take the import path of a class, as in --model mine.Net."
+    )
 
 
 def help_text(parser: LightningArgumentParser, about: str, topic: str) -> str:

@@ -29,11 +29,11 @@ from blockstep.cli.arguments import add_keys
 from blockstep.cli.classes import choose_classes, read_config, unflatten
 from blockstep.cli.config_safety import restrict_parsing
 from blockstep.cli.extras import JOB_SCHEDULERS
-from blockstep.cli.help_text import help_text, help_topic
+from blockstep.cli.help_text import describe_command, help_text, help_topic
 from blockstep.cli.named_configs import config_names, find_configs
 from blockstep.cli.predictions import PredictionWriter, check_output
 from blockstep.cli.progress_bar import TimedProgressBar
-from blockstep.cli.run_names import given_name, make_name, words_of_named_config
+from blockstep.cli.run_names import given_name, name_run
 from blockstep.cli.run_parts import checkpoint_callbacks, logging_callbacks, make_loggers
 from blockstep.cli.settings import parse
 from blockstep.runs.graceful_stop import HandleSignals
@@ -124,11 +124,13 @@ class CommandLine(LightningCLI):
         """Parse the arguments, name the run, and set the number of threads; or print help, and end."""
         topic = help_topic(self.args)
         if topic is not None:
-            print(help_text(parser, self._about(), topic))
+            about = describe_command(COMMANDS[self.command][0], list(config_names(self.application.configs)))
+            print(help_text(parser, about, topic))
             parser.exit()
         defaults = parser.get_defaults()
         self.config, self._resumed = parse(parser, self.command, self.args, self._saved)
-        self.run_name = self._name_run(parser, defaults)
+        if self.command == "fit":
+            self._name_run(parser, defaults)
         use_threads(self.config.threads)
 
     def instantiate_classes(self) -> None:
@@ -173,30 +175,16 @@ class CommandLine(LightningCLI):
         STOP_SIGNALS.postpone()
         return new_run_folder(Path(self.config.trainer.default_root_dir), self.run_name)
 
-    def _about(self) -> str:
-        """What the command does."""
-        does, configs = COMMANDS[self.command][0], config_names(self.application.configs)
-        files = f"FILE, or one of {', '.join(configs)}" if configs else "FILE"
-        return (
-            f"{does[0].upper()}{does[1:]}. Each key can be given here or in a config, a YAML file: --config {files}. "
-            "--model and --data also take the import path of a class, as in --model mine.Net."
-        )
-
-    def _name_run(self, parser: LightningArgumentParser, defaults: Namespace) -> str:
-        """Return the run's name. The config keeps it only if `--name` was given, so that others are made anew."""
+    def _name_run(self, parser: LightningArgumentParser, defaults: Namespace) -> None:
+        """Choose the run's name. The config keeps it only if `--name` was given, so that others are made anew."""
         if self._resumed is not None:
-            self.config.name = read_config(str(self._resumed / "config.yaml"))["name"]
-            return self._resumed.parent.name
-        of_config, self.config.name = self.config.name, given_name(self.args)
-        if name := self.config.name or defaults.name:
-            return str(name)
-        if of_config is None:
-            classes = [self.classes[key].__name__.lower() for key in self.foreign_classes]
-            return make_name(self.config, defaults, self.application.run_names, classes)
+            self.config.name, self.run_name = read_config(str(self._resumed / "config.yaml"))["name"], ""
+            return
         run = None if self.config.ckpt_path is None else run_of_last(Path(self.config.ckpt_path))
-        config_of_run = [] if run is None else [f"--config={run / 'config.yaml'}"]
-        words = words_of_named_config([*self._saved, *config_of_run, *self.args])
-        return make_name(self.config, parser.parse_args(words), self.application.run_names, [of_config])
+        args = [*self._saved, *([] if run is None else [f"--config={run / 'config.yaml'}"]), *self.args]
+        classes = [self.classes[key].__name__.lower() for key in self.foreign_classes]
+        self.run_name = name_run(parser, self.config, defaults, args, self.application.run_names, classes)
+        self.config.name = given_name(args)
 
     def _callbacks(self, config: Namespace) -> Iterator[Callback]:
         yield HandleSignals()

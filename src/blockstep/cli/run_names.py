@@ -2,11 +2,13 @@
 
 import inspect
 import re
+from argparse import ArgumentError
 from collections.abc import Hashable, Iterator, Mapping
 from pkgutil import resolve_name
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
 
 from blockstep.cli.classes import pairs, read_config
 
@@ -20,20 +22,46 @@ LONGEST = 80
 """Characters of a name that is made here. What differs beyond that is counted."""
 
 
+def name_run(
+    parser: LightningArgumentParser,
+    config: Namespace,
+    defaults: Namespace,
+    args: list[str],
+    names: Names,
+    classes: list[str],
+) -> str:
+    """Return the name of a new run.
+
+    Args:
+        parser: The command's.
+        config: The run's settings.
+        defaults: The application's. A name among them is that of all runs.
+        args: The command's arguments.
+        names: The application's.
+        classes: Names of the classes that are not the application's own.
+
+    Returns:
+        The name that `--name` gives; or that of a config, and what later arguments change; or what differs from the
+        defaults.
+    """
+    given, of_config = given_name(args), config.name
+    if given is not None:
+        return given
+    if defaults.name is not None and of_config in (None, defaults.name):
+        return str(defaults.name)
+    if of_config is None:
+        return make_name(config, defaults, names, classes)
+    try:
+        before = parser.parse_args(_words_of_named_config(args))
+    except ArgumentError:  # a class needs arguments that only come later
+        before = config
+    return make_name(config, before, names, [of_config])
+
+
 def given_name(args: list[str]) -> str | None:
     """Return the name that `--name` gives, whether before or after a config that has one; None without it."""
     values = [value for key, value, _ in pairs(args) if key == "name"]
     return values[-1] if values and values[-1] != "null" else None
-
-
-def words_of_named_config(args: list[str]) -> list[str]:
-    """Return the arguments up to the last config that has a name; none if there is none."""
-    end = position = 0
-    for key, value, words in pairs(args):
-        position += len(words)
-        if key == "config" and _has_name(read_config(value)):
-            end = position
-    return args[:end]
 
 
 def make_name(settings: Namespace, before: Namespace, names: Names, first: list[str]) -> str:
@@ -41,9 +69,9 @@ def make_name(settings: Namespace, before: Namespace, names: Names, first: list[
 
     Args:
         settings: The run's.
-        before: What they are compared with: the defaults, or the settings of a config that has a name.
+        before: What they are compared with.
         names: The application's.
-        first: Parts that come first: the config's name, or the names of classes that are not the application's own.
+        first: Parts that come first.
 
     Returns:
         The parts, with a hyphen between them. If nothing differs, the names of the default values.
@@ -52,6 +80,16 @@ def make_name(settings: Namespace, before: Namespace, names: Names, first: list[
     changed = sorted((key for key in now if now[key] != old.get(key)), key=lambda key: key not in names)
     parts = first + [part for key in changed for part in _describe(key, now[key], old.get(key), names)]
     return _join(parts or [name for key in names if (name := _named(key, now.get(key), names))] or [PLAIN])
+
+
+def _words_of_named_config(args: list[str]) -> list[str]:
+    """The arguments up to the last config that has a name."""
+    end = position = 0
+    for key, value, words in pairs(args):
+        position += len(words)
+        if key == "config" and _has_name(read_config(value)):
+            end = position
+    return args[:end]
 
 
 def _plain_word(text: str) -> str:

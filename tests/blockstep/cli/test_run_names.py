@@ -106,6 +106,19 @@ def test_an_application_may_have_one_name_for_all_runs(example):
     assert saved_config()["name"] is None
 
 
+def test_a_config_with_a_name_goes_before_the_one_name_of_an_application(example):
+    Path("mine.yaml").write_text(CONFIG)
+    assert example("fit", *SMALL, "--config=mine.yaml") == 0
+    assert folders() == ["mine/version_0"]
+
+
+def test_the_name_of_a_config_holds_if_its_class_needs_arguments_that_come_later(named, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    Path("line.yaml").write_text("name: line\nmodel: {class_path: foreign_classes.Line}\n")
+    values = ("--data=foreign_classes.Values", "--data.rows=50")
+    assert named(*values, "--config=line.yaml", "--model.inputs=1") == "line"
+
+
 def test_runs_with_different_settings_lie_in_different_folders_and_repeated_ones_in_versions(nameless):
     for words in ((), ("--model.width=3",), ("--model.width=3", "--seed_everything=1")):
         assert nameless("fit", *SMALL, *words) == 0
