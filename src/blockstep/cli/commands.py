@@ -46,7 +46,7 @@ def run(application: Application, command: str, args: list[str]) -> Path | None:
 
 
 def rehearse(application: Application, args: list[str]) -> Namespace:
-    """Return the settings that a fit would have, after building everything but its run folder.
+    """Return the settings that a fit would have, with its name, after building everything but its run folder.
 
     Args:
         application: As for `run`.
@@ -56,7 +56,9 @@ def rehearse(application: Application, args: list[str]) -> Namespace:
         BadInputError: If the fit could not start.
     """
     with quiet(), translate_errors():
-        config: Namespace = Rehearsal(application, "fit", args).config
+        rehearsal = Rehearsal(application, "fit", args)
+    config: Namespace = rehearsal.config
+    config.name = rehearsal.run_name
     return config
 
 
