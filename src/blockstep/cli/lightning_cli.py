@@ -178,10 +178,8 @@ class CommandLine(LightningCLI):
     def _name_run(self, parser: LightningArgumentParser, defaults: Namespace) -> None:
         """Choose the run's name. The config keeps it only if `--name` was given, so that others are made anew."""
         if self._resumed is not None:
-            self.config.name, self.run_name = (
-                read_config(str(self._resumed / "config.yaml"))["name"],
-                self._resumed.parent.name,
-            )
+            self.run_name = self._resumed.parent.name
+            self.config.name = read_config(str(self._resumed / "config.yaml"))["name"]
             return
         run = None if self.config.ckpt_path is None else run_of_last(Path(self.config.ckpt_path))
         args = [*self._saved, *([] if run is None else [f"--config={run / 'config.yaml'}"]), *self.args]
