@@ -1,8 +1,12 @@
 """The command line: what the lesson tells the machinery about itself."""
 
+from pathlib import Path
+
 from batchlab import __version__
 from batchlab.charts import CHARTS
 from blockstep.cli.application import Application
+
+HERE = Path(__file__).parent
 
 APPLICATION = Application(
     name="batchlab",
@@ -12,10 +16,12 @@ APPLICATION = Application(
     data="batchlab.data.ToyDataModule",
     report="batchlab.epoch_report.ContourReport",
     monitor="val/regret",
+    limit=0.0,  # the exact posterior's
     charts=CHARTS,
     columns=("x1", "x2", "probability"),
+    run_names={"data.batch_size": {None: "batch", 1: "online", 10: "minibatch"}},
+    configs=(HERE / "configs", HERE.parents[1] / "configs"),  # as installed, and in the repository
     defaults={
-        "name": "minibatch",
         "trainer.accelerator": "cpu",  # the printed digits are those of a CPU, and a GPU would not be faster
         "trainer.max_epochs": 1,  # the notebook's
     },

@@ -28,7 +28,7 @@ REGIMES = [
     ["--name=online", "--data.batch_size=1"],
     ["--name=minibatch", "--data.batch_size=10"],
 ]
-"""The notebook's three regimes, as in configs/, which an installed batchlab does not have."""
+"""The notebook's three regimes, as in configs/, under these names whatever options are added."""
 
 Row = dict[str, Any]
 
@@ -58,7 +58,7 @@ def compare(application: Application, _command: str, args: Sequence[str]) -> Non
     words, options = _parser().parse_known_args(args)
     if unclear := [option for option in options if "=" not in option]:
         raise BadInputError(f"options for every fit must be written --KEY=VALUE. Got {unclear[0]!r} instead.")
-    plan = [["--config", config] for config in words.configs] or REGIMES
+    plan = [_named(application, ["--config", config]) for config in words.configs] or REGIMES
     fits = [[*regime, *options] for regime in plan]
     for fit in fits:
         _check(application.settings(fit))
@@ -71,6 +71,11 @@ def compare(application: Application, _command: str, args: Sequence[str]) -> Non
     _write_csv(rows, folder / "table.csv")
     plots.write_picture(folder / "contours.png", plots.pixels(plots.comparison_figure(_panels(folders))))
     print(f"table and picture: {folder}")
+
+
+def _named(application: Application, regime: list[str]) -> list[str]:
+    """Add its name to a regime, since options of every fit would make all names longer and tell none apart."""
+    return [*regime, f"--name={application.settings(regime).name}"]
 
 
 def summarize(folder: Path) -> Row:
@@ -111,7 +116,10 @@ def _parser() -> argparse.ArgumentParser:
         "Options that are not listed here are handed to every fit, as in --trainer.max_epochs=10.",
     )
     parser.add_argument(
-        "configs", nargs="*", metavar="CONFIG", help="config files; by default, the notebook's three regimes"
+        "configs",
+        nargs="*",
+        metavar="CONFIG",
+        help="config files, or names of shipped ones; by default, the notebook's three regimes",
     )
     parser.add_argument("--runs", default="runs", metavar="FOLDER", help="folder of all runs (default: runs)")
     return parser

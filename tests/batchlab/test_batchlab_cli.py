@@ -19,7 +19,7 @@ from blockstep.runs.csv_logger import read_rows
 
 RUN = Path("runs/minibatch/version_0")
 LAST = str(RUN / "checkpoints" / "last.ckpt")
-QUICK = ("--data.num_validation=50", "--data.num_test=50", "--data.batch_size=100")
+QUICK = ("--name=minibatch", "--data.num_validation=50", "--data.num_test=50", "--data.batch_size=100")
 
 
 def start(*words, **environment):
@@ -45,7 +45,7 @@ def test_the_version_is_that_of_the_package(batchlab, capsys):
 
 def test_every_key_is_explained(batchlab, capsys):
     with pytest.raises(SystemExit):
-        batchlab("fit", "--help")
+        batchlab("fit", "--help=all")
     for part in capsys.readouterr().out.split("\n  --")[1:]:
         key, _, rest = part.partition("\n")
         if key.startswith(("data.", "model.", "epoch_report.")):
@@ -56,18 +56,44 @@ def test_the_defaults_are_the_notebooks(batchlab, capsys):
     with pytest.raises(SystemExit):
         batchlab("fit", "--print_config")
     printed = yaml.safe_load(capsys.readouterr().out)
-    assert (printed["name"], printed["trainer"]["max_epochs"]) == ("minibatch", 1)
+    assert (printed["name"], printed["trainer"]["max_epochs"]) == (None, 1)
     assert (printed["data"]["batch_size"], printed["data"]["num_signal"]) == (10, 100)
     assert (printed["model"]["hidden"], printed["model"]["depth"]) == (64, 5)
     assert printed["model"]["optimizer"]["class_path"] == "torch.optim.SGD"
     assert printed["model"]["optimizer"]["init_args"]["lr"] == 0.01
 
 
+NAMES = {
+    (): "minibatch",
+    ("--data.batch_size=1",): "online",
+    ("--data.batch_size=null",): "batch",
+    ("--data.batch_size=32",): "batch_size_32",
+    ("--model.optimizer=Adam",): "adam",
+    ("--config=online",): "online",
+    ("--config=online", "--model.hidden=8"): "online-hidden_8",
+    ("--config=converged",): "converged",
+}
+
+
+@pytest.mark.parametrize(("words", "name"), NAMES.items(), ids=NAMES.values())
+def test_a_run_is_named_by_its_regime_and_by_what_differs(words, name, batchlab):
+    short = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
+    assert batchlab("fit", *words, *short) == 0
+    assert [path.name for path in Path("runs").iterdir()] == [name]
+
+
 @pytest.mark.slow
 def test_a_run_prints_the_sizes_of_its_data_and_a_line_for_its_epoch():
     done = start("fit", *QUICK)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["training", "validation", "epoch", "run"]
+    words = [line.split()[0] for line in done.stdout.splitlines()]
+    assert words == ["training", "validation", "epoch", "val/regret:", "stopped:", "run"]
+
+
+def test_a_fit_ends_with_its_regret_against_the_limit(batchlab, capsys):
+    assert batchlab("fit", *QUICK, "--trainer.max_epochs=2") == 0
+    said = capsys.readouterr().out.splitlines()[-3]
+    assert re.fullmatch(r"val/regret: 0\.\d+ in epoch 1, the last and the best \(the limit is 0\)", said)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
@@ -90,8 +116,14 @@ def test_tensorboard_gets_the_lessons_metrics_and_pictures(batchlab):
 
 @pytest.mark.slow
 def test_the_best_checkpoint_is_that_of_the_lowest_regret(batchlab):
-    words = ("--model.optimizer.lr=0.5", "--trainer.max_epochs=8", "--data.num_validation=500", "--data.batch_size=50")
-    assert batchlab("fit", *words) == 0
+    words = (
+        "--name=minibatch",
+        "--model.optimizer.lr=0.5",
+        "--trainer.max_epochs=8",
+        "--data.num_validation=500",
+        "--data.batch_size=50",
+    )
+    assert batchlab("fit", *words, "--name=minibatch") == 0
     regrets = [float(regret) for regret in logged("val/regret")]
     steps = {name: read_checkpoint(RUN / "checkpoints" / f"{name}.ckpt")["global_step"] for name in ("last", "best")}
     assert steps == {"last": 8 * 22, "best": (1 + int(np.argmin(regrets))) * 22}
@@ -107,13 +139,13 @@ def test_an_evaluation_prints_the_size_of_the_checkpoints_data_and_the_regret(co
     assert "regret" in out
 
 
-def test_predictions_are_a_table_of_positions_and_probabilities(batchlab):
+def test_predictions_are_a_table_of_positions_probabilities_and_labels(batchlab):
     assert batchlab("fit", *QUICK, "--model.hidden=8") == 0
     assert batchlab("predict", "--ckpt_path", LAST, "--output=table.csv") == 0
-    assert Path("table.csv").read_text().startswith("x1,x2,probability\n")
+    assert Path("table.csv").read_text().startswith("x1,x2,probability,label\n")
     table = torch.from_numpy(np.loadtxt("table.csv", delimiter=",", skiprows=1, dtype=np.float32))
     model = BinaryClassifier.load_from_checkpoint(LAST)
-    assert table.shape == (50, 3)
+    assert table.shape == (50, 4)
     torch.testing.assert_close(torch.sigmoid(model(table[:, :2]))[:, 0], table[:, 2])
 
 
@@ -149,7 +181,7 @@ def test_two_processes_without_blocks_give_the_numbers_of_one_at_the_same_global
 
 @pytest.mark.slow
 def test_two_processes_give_the_scores_of_one_for_equal_weights():
-    assert start("fit", "--data.num_validation=501").returncode == 0
+    assert start("fit", "--name=minibatch", "--data.num_validation=501").returncode == 0
     scores = []
     for more in ((), ("--trainer.devices=2", "--trainer.strategy=ddp")):
         done = start("validate", f"--ckpt_path={LAST}", *more)

@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from batchlab.charts import DESCRIPTIONS, GROUPS, hparam_columns
 from blockstep.checkpoints.checkpoint_file import read_checkpoint
 
-QUICK = ("--data.num_validation=200",)
+QUICK = ("--name=minibatch", "--data.num_validation=200")
 REGIMES = {"batch": "null", "online": "1", "minibatch": "10"}
 
 

@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from blockstep.base.errors import TRACEBACK, BadInputError, Interrupted, OutputError, RunError, shortened
 from blockstep.base.stdout_guard import guarded_stdout, output_status, say
+from blockstep.cli.suggestions import did_you_mean
 from blockstep.runs.stop_signals import STOP_SIGNALS
 from blockstep.tensorboard.charts import PLAIN, Charts
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
+RUN = "blockstep.cli.commands.run"
+
 COMMANDS = {
-    "fit": ("train a model", "blockstep.cli.commands.run"),
-    "validate": ("evaluate a checkpoint on the validation data", "blockstep.cli.commands.run"),
-    "test": ("evaluate a checkpoint on the test data", "blockstep.cli.commands.run"),
-    "predict": ("write the predictions for the prediction data into a CSV file", "blockstep.cli.commands.run"),
+    "fit": ("train a model", RUN),
+    "validate": ("evaluate a checkpoint on the validation data", RUN),
+    "test": ("evaluate a checkpoint on the test data", RUN),
+    "predict": ("write the predictions for the prediction data into a CSV file", RUN),
     "view": ("look at the runs in TensorBoard", "blockstep.tensorboard.view.view"),
+    "completion": ("print a script that makes a shell complete all of this", "blockstep.cli.completion.completion"),
 }
 """The commands that every application has: what each does, and the function behind it."""
 
@@ -47,7 +51,10 @@ class Application:
         report: An `EpochReport`, the keys of which are below `epoch_report`.
         monitor: The validation metric that decides which state is kept as best.ckpt.
         mode: Whether smaller ("min") or larger values ("max") of it are better.
-        defaults: Defaults by key, where they differ from those of the classes.
+        limit: The value of the monitor that no model can beat, if it is known.
+        defaults: Defaults by key, where they differ from those of the classes. With a "name", all runs have this one.
+        run_names: Names of certain values, by key, from which the names of runs are made.
+        configs: Folders of configs that `--config` takes by name; the first that exists is used.
         charts: The charts in TensorBoard.
         columns: Names of the columns that `predict` writes: the inputs', then the predictions'. Without names they are
             numbered.
@@ -68,10 +75,18 @@ class Application:
     report: str = "blockstep.runs.epoch_report.EpochReport"
     monitor: str = "val/loss"
     mode: Literal["min", "max"] = "min"
+    limit: float | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    run_names: Mapping[str, Mapping[Any, str]] = field(default_factory=dict)
+    configs: Sequence[Path] = ()
     charts: Charts = PLAIN
     columns: Sequence[str] = ()
     commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def modes(self) -> dict[str, Literal["min", "max"]]:
+        """The metrics by which a model may be judged: the monitor or, if a model does not log it, val/loss."""
+        return {self.monitor: self.mode} | ({} if self.monitor == "val/loss" else {"val/loss": "min"})
 
     def main(self, args: Sequence[str] | None = None) -> int:
         """Run a command.
@@ -125,12 +140,13 @@ class Application:
         elif command == "--version":
             print(f"{self.name} {self.version}")
         elif command in commands:
-            _load(commands[command][1])(self, command, rest)
+            load_command(commands[command][1])(self, command, rest)
         elif command.startswith("-"):
             words = " ".join(word for word in args if word not in commands)
             raise BadInputError(f"the command comes first, as in: {self.name} fit {words}. Got {command!r} instead.")
         else:
-            raise BadInputError(f"the command must be one of {', '.join(commands)}. Got {command!r} instead.")
+            listed, meant = ", ".join(commands), did_you_mean(command, commands)
+            raise BadInputError(f"the command must be one of {listed}. Got {command!r} instead.{meant}")
 
     def _usage(self) -> str:
         commands = {**COMMANDS, **self.commands}
@@ -142,8 +158,8 @@ class Application:
         )
 
 
-def _load(path: str) -> Command:
-    """Import a function.
+def load_command(path: str) -> Command:
+    """Import the function of a command.
 
     Garbage collection is off meanwhile: torch and Lightning create a million objects, none of which is garbage. Looking
     for it takes a fifth of the time, and later a fifth of a second each time in the middle of an epoch.

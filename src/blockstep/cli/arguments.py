@@ -26,15 +26,15 @@ class Run:
             own. The default is 0.
         threads: Processor threads that torch may use, at most as many as there are processors. The default is one,
             since a small network is fastest on a single thread.
-        name: Name of the run: its folder is NAME/version_N in trainer.default_root_dir. The default is the name of the
-            application's default run.
+        name: Name of the run: its folder is NAME/version_N in trainer.default_root_dir. By default, it is made of those
+            settings of model and data that differ from the defaults or from a config that has a name.
         ckpt_path: Checkpoint to start from. Its model and data settings are the defaults of this command. A fit goes on
             in the run whose last.ckpt it is, with that run's settings; last means the run that was started or
             resumed last.
     """
 
     def __init__(
-        self, seed_everything: Seed = 0, threads: Threads = 1, name: str = "run", ckpt_path: str | None = None
+        self, seed_everything: Seed = 0, threads: Threads = 1, name: str | None = None, ckpt_path: str | None = None
     ) -> None: ...
 
 
@@ -55,8 +55,8 @@ class Predict:
     """The keys of predict alone.
 
     Args:
-        output: CSV file to write, with a row for each event: its inputs and its predictions. The default lies in the
-            current folder.
+        output: CSV file to write, with a row for each event: its inputs, its predictions and, where it is known, its
+            label. The default lies in the current folder.
     """
 
     def __init__(self, output: str = "predictions.csv") -> None: ...

@@ -29,8 +29,8 @@ BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
 PATHS = ("ckpt_path", "trainer.default_root_dir")
 """The keys of paths whose type is a text or none, so that "~" and "#x" would be read as YAML, which is none."""
 
-READ_FIRST = ("config", "model", "data", *PATHS)
-"""The keys that decide which classes are used."""
+READ_FIRST = ("config", "model", "data", "name", *PATHS)
+"""The keys that decide which classes are used, and how the run is called."""
 
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+(?<!\.yaml)(?<!\.yml)(?<!\.json)")
 """The import path of a class, which is not the name of a config file."""
@@ -57,9 +57,9 @@ def choose_classes(application: Application, args: list[str]) -> tuple[dict[str,
     names: dict[str, str] = {}
     rest: list[str] = []
     given = {"trainer.default_root_dir": "runs", **application.defaults}
-    for key, value, words in _pairs(args):
+    for key, value, words in pairs(args):
         if key == "config":
-            config = _read(value)
+            config = read_config(value)
             names |= _names_in(config)
             given |= _places_in(config)
         elif key in BASES and not _is_file(value):
@@ -77,21 +77,13 @@ def choose_classes(application: Application, args: list[str]) -> tuple[dict[str,
     return {key: _load(key, names[key]) for key in BASES}, rest, _as_words(saved)
 
 
-def flatten(config: Any) -> Any:
-    """Return a config's content with the arguments of model and data where `class_path` and `init_args` were."""
-    if not isinstance(config, dict):
-        return config
-    return config | {key: _arguments(config[key]) for key in BASES if _class_path(config.get(key)) is not None}
+def pairs(args: list[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield a command's arguments one by one.
 
-
-def unflatten(config: dict[str, Any], classes: dict[str, str]) -> dict[str, Any]:
-    """Return a config's content with the names of the given classes by key, so that it can be used again."""
-    wrapped = {key: {"class_path": path, "init_args": config.get(key) or {}} for key, path in classes.items()}
-    return {**wrapped, **config, **wrapped}
-
-
-def _pairs(args: list[str]) -> Iterator[tuple[str, str, list[str]]]:
-    """The words of the arguments, and the key and the value of those that decide about classes."""
+    Yields:
+        Key, value and words of each argument with one of the keys `READ_FIRST`; of any other, each word with an empty
+        key and value.
+    """
     rest = list(args)
     while rest:
         word = rest.pop(0)
@@ -110,6 +102,27 @@ def _pairs(args: list[str]) -> Iterator[tuple[str, str, list[str]]]:
         yield key, value, words
 
 
+def read_config(config: str) -> Any:
+    """Return the content of a config, which is a file or text; None if it cannot be read."""
+    try:
+        return _parse(Path(config).read_text(encoding="utf-8") if _is_file(config) else config)
+    except (OSError, ValueError):
+        return _parse(config)
+
+
+def flatten(config: Any) -> Any:
+    """Return a config's content with the arguments of model and data where `class_path` and `init_args` were."""
+    if not isinstance(config, dict):
+        return config
+    return config | {key: _arguments(config[key]) for key in BASES if _class_path(config.get(key)) is not None}
+
+
+def unflatten(config: dict[str, Any], classes: dict[str, str]) -> dict[str, Any]:
+    """Return a config's content with the names of the given classes by key, so that it can be used again."""
+    wrapped = {key: {"class_path": path, "init_args": config.get(key) or {}} for key, path in classes.items()}
+    return {**wrapped, **config, **wrapped}
+
+
 def _places_in(config: Any) -> dict[str, str]:
     """The checkpoint and the folder of all runs, if a config names them."""
     given = config if isinstance(config, dict) else {}
@@ -126,7 +139,7 @@ def _config_of_checkpoint(given: dict[str, Any]) -> Any:
         config = config_beside(newest_last(runs) if path == Path("last") else path)
     except (BadInputError, OSError):  # the parser reports it
         return None
-    return None if config is None else _read(str(config))
+    return None if config is None else read_config(str(config))
 
 
 def _refuse_pipes(args: list[str]) -> None:
@@ -159,14 +172,6 @@ def _mode(value: str) -> int:
         return Path(value).stat().st_mode
     except (OSError, ValueError):  # also one that is too long for a file's name, or with a NUL byte
         return 0
-
-
-def _read(config: str) -> Any:
-    """The content of a config, which is a file or text."""
-    try:
-        return _parse(Path(config).read_text(encoding="utf-8") if _is_file(config) else config)
-    except (OSError, ValueError):
-        return _parse(config)
 
 
 def _parse(text: str) -> Any:

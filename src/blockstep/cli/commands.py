@@ -11,6 +11,7 @@ from blockstep.cli.application import Application
 from blockstep.cli.lightning_cli import CommandLine, Rehearsal
 from blockstep.cli.messages import translate_errors
 from blockstep.cli.quiet import quiet
+from blockstep.runs.run_summary import summarize
 from blockstep.runs.stop_signals import STOP_SIGNALS
 
 
@@ -45,7 +46,7 @@ def run(application: Application, command: str, args: list[str]) -> Path | None:
 
 
 def rehearse(application: Application, args: list[str]) -> Namespace:
-    """Return the settings that a fit would have, after building everything but its run folder.
+    """Return the settings that a fit would have, with its name, after building everything but its run folder.
 
     Args:
         application: As for `run`.
@@ -55,7 +56,9 @@ def rehearse(application: Application, args: list[str]) -> Namespace:
         BadInputError: If the fit could not start.
     """
     with quiet(), translate_errors():
-        config: Namespace = Rehearsal(application, "fit", args).config
+        rehearsal = Rehearsal(application, "fit", args)
+    config: Namespace = rehearsal.config
+    config.name = rehearsal.run_name
     return config
 
 
@@ -69,10 +72,19 @@ def _fit(cli: CommandLine) -> None:
         _discard_if_worthless(cli, stop)
         raise InterruptedRunError(_describe_progress(cli), stop.number) from None
     if cli.folder is not None:
-        cli.trainer.print(f"run folder: {cli.folder.path}")
+        cli.folder.finish()
+    _summarize(cli)
     if STOP_SIGNALS.received:
         raise InterruptedRunError("came after the last step: the run is complete.", STOP_SIGNALS.received)
     _report_failures(cli)
+
+
+def _summarize(cli: CommandLine) -> None:
+    folder = None if cli.folder is None else cli.folder.path
+    for line in summarize(cli.trainer, folder, cli.application.modes, cli.application.limit):
+        cli.trainer.print(line)
+    if folder is not None:
+        cli.trainer.print(f"run folder: {folder}")
 
 
 def _report_failures(cli: CommandLine) -> None:

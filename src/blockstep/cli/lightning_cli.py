@@ -25,18 +25,22 @@ from blockstep.base.factories import CLASSES, class_config
 from blockstep.checkpoints.checkpoint_file import check_weights_fit
 from blockstep.checkpoints.comparison import CompareContents
 from blockstep.checkpoints.first_save import TriedCheckpointIO
-from blockstep.cli.application import Application
+from blockstep.cli.application import COMMANDS, Application
 from blockstep.cli.arguments import add_keys
-from blockstep.cli.classes import choose_classes, flatten, unflatten
+from blockstep.cli.classes import choose_classes, flatten, read_config, unflatten
 from blockstep.cli.config_safety import restrict_parsing
 from blockstep.cli.extras import JOB_SCHEDULERS
+from blockstep.cli.help_text import describe_command, help_text, help_topic
+from blockstep.cli.named_configs import config_names, find_configs
 from blockstep.cli.predictions import PredictionWriter, check_output
 from blockstep.cli.progress_bar import TimedProgressBar
+from blockstep.cli.run_names import given_name, name_run
 from blockstep.cli.run_parts import checkpoint_callbacks, logging_callbacks, make_loggers
 from blockstep.cli.settings import parse
 from blockstep.runs.graceful_stop import HandleSignals
 from blockstep.runs.nan_guard import NanGuard
 from blockstep.runs.run_folder import RunFolder, new_run_folder
+from blockstep.runs.run_mark import run_of_last
 from blockstep.runs.stop_signals import STOP_SIGNALS
 from blockstep.tensorboard.charts import PLAIN
 
@@ -67,6 +71,7 @@ class CommandLine(LightningCLI):
     def __init__(self, application: Application, command: str, args: list[str]) -> None:
         self.application = application
         self.command = command
+        args = find_configs(application.configs, args)
         self.classes, self.args, self._saved = choose_classes(application, args)
         self.folder: RunFolder | None = None
         restrict_parsing()
@@ -79,7 +84,6 @@ class CommandLine(LightningCLI):
                 "exit_on_error": False,
                 "allow_abbrev": False,  # an abbreviated key may become ambiguous in a later version
                 "prog": f"{application.name} {command}",
-                "description": "--model and --data also take the import path of a class, as in --model mine.Net.",
             },
             load_from_checkpoint_support=False,  # checkpoints hold the arguments as plain values
             auto_configure_optimizers=False,  # an optimizer is the model's argument, so that checkpoints hold it
@@ -118,8 +122,16 @@ class CommandLine(LightningCLI):
         parser.set_defaults(defaults)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the arguments, and set the number of threads."""
+        """Parse the arguments, name the run, and set the number of threads; or print help, and end."""
+        topic = help_topic(self.args)
+        if topic is not None:
+            about = describe_command(COMMANDS[self.command][0], list(config_names(self.application.configs)))
+            print(help_text(parser, about, topic))
+            parser.exit()
+        defaults = parser.get_defaults()
         self.config, self._resumed = parse(parser, self.command, self.args, self._saved)
+        if self.command == "fit":
+            self._name_run(parser, defaults)
         use_threads(self.config.threads)
 
     def instantiate_classes(self) -> None:
@@ -162,7 +174,19 @@ class CommandLine(LightningCLI):
     def make_folder(self) -> RunFolder | None:
         """Make the folder of a new run. From now on, a signal waits until the run starts, and then discards it."""
         STOP_SIGNALS.postpone()
-        return new_run_folder(Path(self.config.trainer.default_root_dir), self.config.name)
+        return new_run_folder(Path(self.config.trainer.default_root_dir), self.run_name)
+
+    def _name_run(self, parser: LightningArgumentParser, defaults: Namespace) -> None:
+        """Choose the run's name. The config keeps it only if `--name` was given, so that others are made anew."""
+        if self._resumed is not None:
+            self.run_name = self._resumed.parent.name
+            self.config.name = read_config(str(self._resumed / "config.yaml"))["name"]
+            return
+        run = None if self.config.ckpt_path is None else run_of_last(Path(self.config.ckpt_path))
+        args = [*self._saved, *([] if run is None else [f"--config={run / 'config.yaml'}"]), *self.args]
+        classes = [self.classes[key].__name__.lower() for key in self.foreign_classes]
+        self.run_name = name_run(parser, self.config, defaults, args, self.application.run_names, classes)
+        self.config.name = given_name(args)
 
     def _callbacks(self, config: Namespace) -> Iterator[Callback]:
         yield HandleSignals()
@@ -174,7 +198,7 @@ class CommandLine(LightningCLI):
         if self.command == "fit" and self.config.on_nan == "stop":
             yield NanGuard()
         if config.enable_progress_bar and not any(isinstance(own, ProgressBar) for own in _as_list(config.callbacks)):
-            yield TimedProgressBar()
+            yield TimedProgressBar(self.application.modes)
 
     def _use_folder(self, config: Namespace) -> None:
         self.folder = RunFolder(self._resumed, is_new=False) if self._resumed else self.make_folder()

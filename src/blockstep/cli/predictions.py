@@ -48,12 +48,15 @@ def _is_same_file(path: Path, other: Any) -> bool:
 
 
 class PredictionWriter(Callback):
-    """Write a row for each event: its inputs and its predictions, with nine digits, which a float32 needs.
+    """Write a row for each event: its inputs, its predictions and, where it is known, its label.
+
+    The label is what follows the inputs in a batch, if it has a row for each event. Values have nine digits, which a
+    float32 needs.
 
     Args:
         path: The file. An existing file is replaced; a link is followed.
-        columns: Names of the columns. If there are not as many as values in a row, inputs are x and a number,
-            predictions y and a number.
+        columns: Names of the columns of inputs and predictions. If there are not as many, inputs are x and a number,
+            predictions y and a number. Labels are "label", with a number if there are several.
 
     Raises:
         BadInputError: If the folder does not exist, or the path is a folder, a device or a pipe.
@@ -68,6 +71,7 @@ class PredictionWriter(Callback):
         self._columns = columns
         self._inputs: list[Tensor] = []
         self._predictions: list[Tensor] = []
+        self._labels: list[Tensor] = []
 
     def on_predict_batch_end(
         self,
@@ -94,6 +98,7 @@ class PredictionWriter(Callback):
             )
         self._inputs.append(inputs.reshape(len(inputs), -1).cpu())
         self._predictions.append(outputs.reshape(len(inputs), -1).cpu())
+        self._labels.append(_labels(batch, len(inputs)))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file. A data module with a `predicted_table` says itself what is written beside the predictions."""
@@ -108,10 +113,19 @@ class PredictionWriter(Callback):
         print(f"predictions: {len(rows)} rows in {self.path}")
 
     def _numbered_table(self, predictions: NDArray[np.float64]) -> tuple[Sequence[str], NDArray[np.float64]]:
-        inputs = torch.cat(self._inputs).double().numpy()
+        inputs, labels = (torch.cat(parts).double().numpy() for parts in (self._inputs, self._labels))
         numbered = [*_numbered("x", inputs), *_numbered("y", predictions)]
         names = self._columns if len(self._columns) == len(numbered) else numbered
-        return names, np.hstack([inputs, predictions])
+        label = ["label"] if labels.shape[1] == 1 else _numbered("label", labels)
+        return [*names, *label], np.hstack([inputs, predictions, labels])
+
+
+def _labels(batch: Any, rows: int) -> Tensor:
+    """The labels of a batch (rows, k); without columns if it has none."""
+    given = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
+    if isinstance(given, Tensor) and given.dim() and len(given) == rows:
+        return given.reshape(rows, -1).cpu()
+    return torch.empty(rows, 0)
 
 
 def _numbered(name: str, values: NDArray[np.float64]) -> list[str]:

@@ -11,6 +11,7 @@ from blockstep.checkpoints.checkpoint_file import load_settings
 from blockstep.cli.arguments import check_groups, emptied_lists
 from blockstep.cli.config_safety import check_classes
 from blockstep.cli.extras import JOB_SCHEDULERS
+from blockstep.cli.parse_errors import explain
 from blockstep.runs.resume_checks import (
     check_config_kept,
     check_optimizer_kept,
@@ -43,12 +44,11 @@ def parse(
     except UnicodeDecodeError as error:
         raise BadInputError(f"config must be a text file in UTF-8. Got another: {error}.") from error
     except ArgumentError as error:
-        raise BadInputError(f"{error}\n{parser.prog} --help lists the options.") from error
+        raise BadInputError(f"{explain(parser, str(error))}\n{parser.prog} --help lists the options.") from error
     if config.ckpt_path is None and command != "fit":
-        example = Path(config.trainer.default_root_dir, config.name, "version_0", "checkpoints", "last.ckpt")
         raise BadInputError(
-            f"ckpt_path must be given: without it, {command} would score random weights. "
-            f"Try: {parser.prog} --ckpt_path {example}"
+            f"ckpt_path must be given: without it, {command} would score random weights. The newest run's is: "
+            f"{parser.prog} --ckpt_path last"
         )
     return config, run
 

@@ -17,7 +17,9 @@ from blockstep.base.timed_logger import TimedLogger
 class MetricsTable(TimedLogger, CSVLogger):
     """Lightning's CSVLogger, written at most once a second, and without what was logged after a resumed checkpoint.
 
-    The table has a row for each call of `log_metrics` and a column for each metric that was ever logged.
+    The table has a row for each step at which something was logged, by default one an epoch, and a column for each
+    metric that was ever logged. More values of the step that was logged last are added to its row, which may have been
+    written already.
 
     Args:
         folder: The run's: runs/NAME/version_N.
@@ -28,11 +30,12 @@ class MetricsTable(TimedLogger, CSVLogger):
         super().__init__(folder.parent.parent, folder.parent.name, folder.name)
         self._path = folder / "metrics.csv"
         self._columns = ["step"]
-        self._new: list[dict[str, Any]] = []
-        self._starts_file = True
+        self._rows: list[dict[str, Any]] = []  # the last one that was written, since values may be added, and new ones
+        self._end_of_others = 0  # where the first of them begins in the file, in bytes
+        self._has_changed = self._starts_file = True
         self._has_logged = False
         if resume_step is not None:
-            self._new = [row for row in read_rows(self._path) if int(row["step"]) < resume_step]
+            self._rows = [row for row in read_rows(self._path) if int(row["step"]) < resume_step]
 
     @property
     def experiment(self) -> None:
@@ -44,23 +47,33 @@ class MetricsTable(TimedLogger, CSVLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Add a row."""
-        self._has_logged = True
-        self._new.append({"step": step or 0, **{key: float(value) for key, value in metrics.items()}})
+        """Add a row or, for the same step as the last one, values to that row."""
+        row = {"step": step or 0, **{key: float(value) for key, value in metrics.items()}}
+        self._has_changed = self._has_logged = True
+        if self._rows and int(self._rows[-1]["step"]) == row["step"]:
+            self._rows[-1] |= row
+        else:
+            self._rows.append(row)
 
     @rank_zero_only
     def write(self) -> None:
-        """Append the new rows. If they have new columns, write the file anew."""
+        """Write the rows that are new or have changed. If they have new columns, write the file anew."""
         super().write()
-        added = sorted({key for row in self._new for key in row} - set(self._columns))
+        if not self._has_changed:
+            return
+        added = sorted({key for row in self._rows for key in row} - set(self._columns))
         if added or self._starts_file:
-            rows = self._new if self._starts_file else read_rows(self._path) + self._new
+            others = [] if self._starts_file else read_rows(self._path)[:-1]
             self._columns += added
-            write_atomically(self._path, self._text(rows, header=True))
-        elif self._new:
-            with self._path.open("ab") as file:
-                file.write(self._text(self._new, header=False))
-        self._starts_file, self._new = False, []
+            write_atomically(self._path, self._text(others + self._rows, header=True))
+        else:
+            with self._path.open("r+b") as file:
+                file.seek(self._end_of_others)
+                file.write(self._text(self._rows, header=False))
+                file.truncate()
+        self._rows = self._rows[-1:]
+        self._end_of_others = self._path.stat().st_size - len(self._text(self._rows, header=False))
+        self._has_changed = self._starts_file = False
 
     def finalize(self, status: str) -> None:
         """Write what is left, and close. A run that goes on and is refused at its start leaves the table as it was."""

@@ -11,13 +11,14 @@ from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES
 from blockstep.checkpoints.checkpoint_file import read_checkpoint
 from blockstep.checkpoints.contents import KEY
-from blockstep.runs.run_mark import config_beside
+from blockstep.runs.run_mark import config_beside, finished_at, marked_at
 
 FREE = (
     "ckpt_path",
     "config",
     "allow_changes",
     "epoch_report",
+    "name",
     "trainer.default_root_dir",
     "trainer.enable_progress_bar",
 )
@@ -48,7 +49,7 @@ def resumes_in_place(run: Path, checkpoint: Path, before: Namespace, now: Namesp
             f"a run goes on with the settings that it was started with. Got others for {run}: {'; '.join(changes)}. "
             "Leave them out, or add --allow_changes true to go on in a new folder."
         )
-    if not changes:
+    if not changes or "EarlyStopping" in str(now.trainer.callbacks):  # whose patience is that of the checkpoint
         _check_not_stopped_early(checkpoint, now.trainer)
     return not changes
 
@@ -108,7 +109,10 @@ def check_that_something_is_left(path: Path, trainer: Namespace) -> None:
     for key, done in {"max_epochs": _epochs_trained(checkpoint), "max_steps": checkpoint["global_step"]}.items():
         limit = trainer[key]
         if limit is not None and 0 <= limit <= done:
-            raise BadInputError(f"trainer.{key} must be more than the {done} of {path}. Got {limit}.")
+            raise BadInputError(
+                f"{_finished(path)}: trainer.{key} must be more than the {done} of {path}. Got {limit}. To go on, add "
+                f"for example --trainer.{key} {max(2 * done, 1)}."
+            )
 
 
 def _epochs_trained(checkpoint: dict[str, Any]) -> int:
@@ -148,10 +152,17 @@ def _check_not_stopped_early(path: Path, trainer: Namespace) -> None:
     for state in checkpoint["callbacks"].values():
         if state.get("stopping_reason"):
             raise BadInputError(
-                f"nothing is left to train: early stopping has ended the run of {path} after epoch "
-                f"{state.get('stopped_epoch')}. To go on all the same, leave it out of trainer.callbacks, and add "
-                "--allow_changes true."
+                f"{_finished(path)}: early stopping has ended the run after epoch {state.get('stopped_epoch')}. To go "
+                "on without it, in a new folder, add --trainer.callbacks null --allow_changes true."
             )
+
+
+def _finished(path: Path) -> str:
+    run = path.absolute().parent.parent
+    if not marked_at(run):
+        return f"nothing is left to train from {path}"
+    at = finished_at(run)
+    return f"the run in {path.parent.parent} is finished" + (f", since {at}" if at else "")
 
 
 def _describe(config: Namespace | None) -> str:

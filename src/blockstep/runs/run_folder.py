@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base.atomic_files import remove_unfinished, write_atomically
 from blockstep.base.errors import BadInputError
-from blockstep.runs.run_mark import MARK, mark, marked_at
+from blockstep.runs.run_mark import MARK, mark, mark_finished, marked_at
 
 EVENTS = "events.out.tfevents*"
 """TensorBoard's files. A run that goes on has new ones."""
@@ -91,6 +91,11 @@ class RunFolder:
             self._replaced = {path: path.read_bytes() for path in written if path.is_file()}
             write_atomically(written[0], config.encode())
             mark(self.path)
+
+    def finish(self) -> None:
+        """Write into the mark that the run has ended by itself."""
+        if _is_first_process():
+            mark_finished(self.path)
 
     def release(self) -> None:
         """Release the lock."""

@@ -13,24 +13,49 @@ MARK = "blockstep_run.txt"
 
 TEXT = "A run of blockstep, started or resumed at {}. Without this file, the folder is not taken for a run.\n"
 
-PATTERN = re.compile(TEXT.replace(".", r"\.").format(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00)"))
+FINISHED = "Finished at {}.\n"
+"""A second line, once the run has ended by itself."""
+
+TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00)"
+
+PATTERN = re.compile(f"{TEXT}(?:{FINISHED})?".replace(".", r"\.").replace("{}", TIME))
 
 
 def mark(folder: Path) -> None:
     """Mark a folder as that of a run that starts or goes on now."""
-    now = datetime.now(UTC).isoformat(timespec="microseconds")
-    write_atomically(folder / MARK, TEXT.format(now).encode())
+    write_atomically(folder / MARK, TEXT.format(_now()).encode())
+
+
+def mark_finished(folder: Path) -> None:
+    """Write into the mark of a run that it has ended now, by itself."""
+    started = marked_at(folder)
+    if started is not None:
+        write_atomically(folder / MARK, (TEXT.format(started) + FINISHED.format(_now())).encode())
 
 
 def marked_at(folder: Path) -> str | None:
     """Return when the run of a folder was started or resumed last; None for any folder but a run's."""
+    found = _read(folder)
+    return found[1] if found else None
+
+
+def finished_at(folder: Path) -> str | None:
+    """Return when the run of a folder has ended by itself, to the minute; None for one that has not."""
+    found = _read(folder)
+    return f"{datetime.fromisoformat(found[2]):%Y-%m-%d %H:%M} UTC" if found and found[2] else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _read(folder: Path) -> re.Match[str] | None:
     path = folder / MARK
     try:
-        is_small_file = path.is_file() and path.stat().st_size <= len(TEXT) * 2
-        found = PATTERN.fullmatch(path.read_text(encoding="utf-8")) if is_small_file else None
+        is_small_file = path.is_file() and path.stat().st_size <= len(TEXT) * 3
+        return PATTERN.fullmatch(path.read_text(encoding="utf-8")) if is_small_file else None
     except (OSError, ValueError):  # it may not be read, or is not text
         return None
-    return found[1] if found else None
 
 
 def newest_last(runs: Path) -> Path:

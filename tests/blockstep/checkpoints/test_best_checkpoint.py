@@ -7,7 +7,7 @@ from blockstep.cli.application import Application
 
 BEST = Path("runs/run/version_0/checkpoints/best.ckpt")
 QUICK = ("--data.num_training=50", "--data.num_validation=10")
-DEFAULTS = {"trainer.accelerator": "cpu", "trainer.max_epochs": 4}
+DEFAULTS = {"name": "run", "trainer.accelerator": "cpu", "trainer.max_epochs": 4}
 
 
 def fit(*words, **declared):

@@ -16,7 +16,7 @@ APPLICATION = Application(
     "mine",
     model="example.model.Classifier",
     data="example.data.Points",
-    defaults={"trainer.accelerator": "cpu", "trainer.max_epochs": 1},
+    defaults={"name": "run", "trainer.accelerator": "cpu", "trainer.max_epochs": 1},
 )
 
 BORING = "lightning.pytorch.demos.boring_classes"
@@ -107,7 +107,7 @@ def test_predictions_without_names_of_columns_are_numbered():
     assert run("fit", *THREE_CLASSES) == 0
     assert run("predict", "--ckpt_path=last") == 0
     header, *rows = Path("predictions.csv").read_text().splitlines()
-    assert header.split(",") == [*(f"x{n}" for n in range(1, 31)), "y1", "y2", "y3"]
+    assert header.split(",") == [*(f"x{n}" for n in range(1, 31)), "y1", "y2", "y3", "label"]
     assert len(rows) == 50
 
 

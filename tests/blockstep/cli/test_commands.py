@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from example.cli import APPLICATION
+from example.data import Points
 from example.model import Classifier
 from started import LAST, QUICK, RUN, logged, saved_config, start
 from systems import needs_posix_files
@@ -40,7 +41,7 @@ def test_every_command_has_help(command, example, capsys):
 @pytest.mark.parametrize("command", ["fit", "predict"])
 def test_every_key_that_belongs_to_no_class_is_explained(command, example, capsys):
     with pytest.raises(SystemExit):
-        example(command, "--help")
+        example(command, "--help=all")
     for part in capsys.readouterr().out.split("\n  --")[1:]:
         key, _, rest = part.partition("\n")
         if key.startswith(("epoch_report.", "seed_", "threads", "name", "ckpt_path", "allow", "on_nan", "output")):
@@ -63,10 +64,10 @@ def test_a_printed_config_is_yaml_that_a_person_can_read(example, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_prints_a_line_for_its_epoch_and_one_for_its_folder_and_nothing_else():
+def test_a_run_prints_a_line_for_its_epoch_and_three_that_sum_it_up_and_nothing_else():
     done = start("fit", *QUICK)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["epoch", "run"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["epoch", "val/loss:", "stopped:", "run"]
 
 
 def test_the_default_optimizer_is_the_models_own(example):
@@ -162,11 +163,14 @@ def test_an_evaluation_writes_no_files(command, example):
 
 
 @pytest.mark.usefixtures("trained")
-def test_predictions_are_a_table_of_inputs_and_predictions(example):
+def test_predictions_are_a_table_of_inputs_predictions_and_labels(example):
     assert example("predict", "--ckpt_path", LAST, "--output=table.csv") == 0
-    assert Path("table.csv").read_text().startswith("x1,x2,y1\n")
+    assert Path("table.csv").read_text().startswith("x1,x2,y1,label\n")
     table = torch.from_numpy(np.loadtxt("table.csv", delimiter=",", skiprows=1, dtype=np.float32))
-    assert table.shape == (50, 3)
+    assert table.shape == (50, 4)
+    data = Points(num_test=50, seed=3)
+    data.setup("predict")
+    torch.testing.assert_close(table[:, 3:], data.test.tensors[1])
     model = Classifier.load_from_checkpoint(LAST)
     torch.testing.assert_close(torch.sigmoid(model(table[:, :2]))[:, 0], table[:, 2])
 
@@ -177,7 +181,7 @@ def test_predictions_go_to_the_file_that_a_link_leads_to(example):
     Path("table.csv").symlink_to(Path("elsewhere/real.csv"))
     assert example("predict", "--ckpt_path", LAST, "--output=table.csv") == 0
     assert Path("table.csv").is_symlink()
-    assert Path("elsewhere/real.csv").read_text().startswith("x1,x2,y1\n")
+    assert Path("elsewhere/real.csv").read_text().startswith("x1,x2,y1,label\n")
 
 
 @pytest.mark.usefixtures("trained")

@@ -19,7 +19,7 @@ REFUSED = {
         "each key once. Got 'batch_size' in line 2 and in line 4",
     ),
     "a section twice": ("data: {seed: 1}\nmodel: {}\ndata: {seed: 2}\n", "Got 'data' in line 1 and in line 3"),
-    "a number to the base of 60": ("data: {batch_size: 1:30}", "Got value: 1:30"),
+    "a number to the base of 60": ("data: {batch_size: 1:30}", "Got '1:30' instead"),
     "a fraction to the base of 60": ("trainer: {gradient_clip_val: 1:30.5}", "1:30.5"),
 }
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from blockstep.base.errors import BadInputError
 from blockstep.cli.predictions import PredictionWriter
@@ -41,6 +41,25 @@ def test_columns_are_named_if_there_are_as_many_as_values():
     rows = torch.zeros(1, 1)
     assert predict(lambda x: x, rows, ["a", "b"])[0] == "a,b"
     assert predict(lambda x: x, rows, ["a"])[0] == "x1,y1"
+
+
+def test_the_label_is_written_where_it_is_known():
+    rows = TensorDataset(torch.tensor([[1.0, 2], [3, 4]]), torch.tensor([[1.0], [0]]), torch.ones(2, 1))
+    assert predict(lambda batch: batch[0].sum(1), rows) == ["x1,x2,y1,label", "1,2,3,1", "3,4,7,0"]
+    assert predict(lambda batch: batch[0].sum(1), rows, ["a", "b", "sum"])[0] == "a,b,sum,label"
+
+
+def test_several_labels_of_an_event_are_numbered_and_whole_ones_are_written_as_such():
+    rows = TensorDataset(torch.zeros(2, 1), torch.tensor([[1, 2], [3, 4]]))
+    assert predict(lambda batch: batch[0], rows) == ["x1,y1,label1,label2", "0,0,1,2", "0,0,3,4"]
+
+
+def test_what_has_no_row_for_each_event_is_no_label():
+    writer = PredictionWriter(Path("table.csv"))
+    for batch in ((torch.ones(3, 2), 5), (torch.ones(3, 2), torch.tensor(1.0)), [torch.ones(3, 2)]):
+        writer.on_predict_batch_end(None, None, torch.ones(3, 1), batch, 0)
+    writer.on_predict_end(None, None)
+    assert Path("table.csv").read_text().splitlines()[0] == "x1,x2,y1"
 
 
 def test_a_prediction_that_is_no_table_is_refused():

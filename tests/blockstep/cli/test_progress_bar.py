@@ -1,4 +1,5 @@
 import io
+import re
 
 from blockstep.cli import progress_bar
 from blockstep.cli.progress_bar import TimedTqdm
@@ -29,6 +30,28 @@ def test_a_bar_shows_its_end(monkeypatch):
 def test_the_bar_of_a_fit_counts_its_steps(example, capsys):
     assert example("fit", "--trainer.enable_progress_bar=true", "--data.num_validation=50") == 0
     assert "110/110" in capsys.readouterr().out
+
+
+def test_the_bar_of_a_fit_shows_the_loss_and_the_metric_that_is_watched_and_no_version(example, capsys):
+    words = ["--trainer.enable_progress_bar=true", "--trainer.max_epochs=2", "--data.num_validation=50"]
+    assert example("fit", *words) == 0
+    last = [line for line in re.split("[\r\n]", capsys.readouterr().out) if line.startswith("Epoch 1")][-1]
+    assert re.search(r"\[.*, loss=\d\.\d+, val/loss=0\.\d+\]", last)
+    assert "v_num" not in last
+
+
+def test_the_bar_shows_the_loss_from_the_first_epoch_on(example, capsys, monkeypatch):
+    monkeypatch.setattr(progress_bar, "SECONDS_PER_FRAME", 0)
+    words = ["--trainer.enable_progress_bar=true", "--data.num_validation=50", "--data.block_size=10"]
+    assert example("fit", *words) == 0
+    assert "10/110 [" in (text := capsys.readouterr().out)
+    assert re.search(r"10/110 \[[^\]]*loss=", text)
+
+
+def test_a_bar_of_a_model_that_logs_nothing_has_its_loss_alone(example, capsys):
+    words = ["--trainer.enable_progress_bar=true", "--trainer.limit_val_batches=0"]
+    assert example("fit", *words) == 0
+    assert re.search(r"it/s, loss=[\d.]+\]", capsys.readouterr().out)
 
 
 def test_a_bar_of_the_users_own_replaces_it(example, capsys):

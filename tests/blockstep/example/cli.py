@@ -6,7 +6,7 @@ APPLICATION = Application(
     "example",
     model="example.model.Classifier",
     data="example.data.Points",
-    defaults={"trainer.accelerator": "cpu", "trainer.max_epochs": 1},
+    defaults={"name": "run", "trainer.accelerator": "cpu", "trainer.max_epochs": 1},
 )
 
 main = APPLICATION.main

@@ -21,8 +21,25 @@ def written(*rows, resume_step=None):
     return FILE.read_text()
 
 
-def test_each_call_of_log_metrics_adds_a_row():
+def test_the_table_has_a_row_for_each_step():
     assert written((9, {"a": 0.5}), (19, {"a": 2})) == "step,a\n9,0.5\n19,2.0\n"
+
+
+def test_values_of_the_same_step_share_its_row():
+    assert written((9, {"a": 1, "b": 2}), (19, {"a": 3}), (19, {"b": 4})) == "step,a,b\n9,1.0,2.0\n19,3.0,4.0\n"
+
+
+def test_a_new_metric_of_a_step_that_was_written_is_added_to_its_row():
+    assert written((9, {"a": 1}), (9, {"b": 2}), (19, {"a": 3})) == "step,a,b\n9,1.0,2.0\n19,3.0,\n"
+
+
+def test_the_later_of_two_values_of_a_step_is_kept_though_it_is_shorter():
+    assert written((9, {"a": 0.123}), (9, {"a": 1})) == "step,a\n9,1.0\n"
+
+
+def test_what_a_killed_run_had_logged_of_its_last_step_is_logged_again_in_the_same_row():
+    written((9, {"a": 1}), (19, {"a": 2}))
+    assert written((19, {"a": 2, "b": 3}), resume_step=20) == "step,a,b\n9,1.0,\n19,2.0,3.0\n"
 
 
 def test_a_call_without_a_step_counts_as_step_0():
@@ -148,6 +165,29 @@ def test_what_is_left_is_written_at_the_end():
     table.log_metrics({"a": 1}, 9)
     table.finalize("success")
     assert len(read_rows(FILE)) == 1
+
+
+def test_a_fit_leaves_a_row_for_each_epoch(example):
+    assert example("fit", "--data.num_validation=50", "--trainer.max_epochs=3", "--name=mine") == 0
+    rows = read_rows(Path("runs/mine/version_0/metrics.csv"))
+    assert [(row["step"], float(row["epoch"])) for row in rows] == [("109", 0), ("219", 1), ("329", 2)]
+    assert all(value for row in rows for value in row.values())
+
+
+def test_a_fit_of_an_ordinary_module_leaves_a_row_for_each_step_that_was_logged(example):
+    words = ("--data.block_size=1", "--data.num_validation=50", "--trainer.max_epochs=2", "--name=mine")
+    assert (
+        example(
+            "fit",
+            *words,
+            "--trainer.callbacks+=LearningRateMonitor",
+            "--model.lr_scheduler=ExponentialLR",
+            "--model.lr_scheduler.gamma=0.9",
+        )
+        == 0
+    )
+    steps = [int(row["step"]) for row in read_rows(Path("runs/mine/version_0/metrics.csv"))]
+    assert steps == sorted(set(steps))
 
 
 @pytest.mark.parametrize("folder", [FOLDER, FOLDER.absolute()], ids=["relative", "absolute"])

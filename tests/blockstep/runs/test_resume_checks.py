@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from blockstep.checkpoints.checkpoint_file import read_checkpoint
 from blockstep.runs import run_folder
+from blockstep.runs.run_mark import MARK, finished_at
 
 RUN = Path("runs/run/version_0")
 LAST = RUN / "checkpoints" / "last.ckpt"
@@ -48,7 +50,27 @@ def test_without_any_run_there_is_nothing_to_resume(example, capsys):
 
 def test_a_run_that_has_all_its_epochs_is_refused_and_the_limit_named(one_epoch, example, capsys):
     assert example("fit", "--ckpt_path=last") == 2
-    assert f"trainer.max_epochs must be more than the 1 of {LAST}. Got 1." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.search(rf"error: the run in {RUN} is finished, since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC: ", said)
+    assert f"trainer.max_epochs must be more than the 1 of {LAST}. Got 1. " in said
+    assert "To go on, add for example --trainer.max_epochs 2." in said
+
+
+def test_a_run_that_goes_on_is_not_finished_any_more_until_it_ends(one_epoch, example):
+    first = finished_at(RUN)
+    (RUN / MARK).write_text((RUN / MARK).read_text().replace("Finished at 2", "Finished at 1"))
+    assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 0
+    assert finished_at(RUN) >= first
+
+
+def test_a_run_that_has_stopped_early_goes_on_as_its_refusal_says(example, capsys):
+    patience = ("--trainer.callbacks.patience=1", "--trainer.callbacks.min_delta=10")
+    assert example("fit", *QUICK, *STOPPING, *patience) == 0
+    more = (*STOPPING, "--trainer.callbacks.patience=3", "--allow_changes=true")  # a checkpoint has its own patience
+    assert example("fit", "--ckpt_path=last", *more) == 2
+    assert "add --trainer.callbacks null --allow_changes true." in capsys.readouterr().err
+    assert example("fit", "--ckpt_path=last", "--trainer.callbacks", "null", "--allow_changes", "true") == 0
+    assert read_checkpoint(Path("runs/run/version_1/checkpoints/last.ckpt"))["epoch"] == 9
 
 
 def test_a_run_that_has_all_its_steps_is_refused_and_the_limit_named(example, capsys):
