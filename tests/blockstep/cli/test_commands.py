@@ -72,7 +72,7 @@ def test_a_run_prints_a_line_for_its_epoch_and_one_for_its_folder_and_nothing_el
 def test_the_default_optimizer_is_the_models_own(example):
     assert example("fit", *QUICK) == 0
     saved = saved_config()["model"]["optimizer"]["init_args"]
-    optimizer = Classifier().configure_optimizers()["optimizer"]
+    optimizer = Classifier().configure_optimizers()
     assert {key: optimizer.defaults[key] for key in saved} == saved
 
 
