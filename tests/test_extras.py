@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("src", "tests", "configs", "docs", "benchmarks", ".github", "pyproject.toml", "constraints.txt", "LICENSE")
+COPIED = ("src", "tests", "configs", "docs", "benchmarks", "pyproject.toml", "constraints.txt", "LICENSE")
+COPIED += (".ci", ".editorconfig", ".github", ".gitignore", ".pre-commit-config.yaml")
 
 
 def listed():
