@@ -119,6 +119,7 @@ def test_a_commit_that_fails_ends_with_1_and_loses_nothing(new, monkeypatch, cap
 
 
 NAMES = {
+    "nothing": "",
     "no name of Python": "quark-finder",
     "a number first": "1quark",
     "an underscore last, which PyPI refuses": "quark_",

@@ -23,7 +23,8 @@ def new(_application: Application, _command: str, args: Sequence[str]) -> None:
     """
     words = _parser().parse_args(args)
     if not words.update:
-        create(words.path, words.name or words.path.resolve().name, words.example or next(iter(EXAMPLES)))
+        name = words.path.resolve().name if words.name is None else words.name
+        create(words.path, name, words.example or next(iter(EXAMPLES)))
     elif words.name or words.example:
         raise BadInputError(
             "--update must be given PATH alone: the project keeps its name and what it has made its own."

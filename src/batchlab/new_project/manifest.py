@@ -40,7 +40,7 @@ def read_manifest(project: Path) -> dict[str, str]:
         raise BadInputError(
             f"PATH must be a project that batchlab new has made: it has {MANIFEST}. Got {project} instead."
         )
-    matches = (LINE.fullmatch(line) for line in path.read_text("utf-8").splitlines())
+    matches = (LINE.fullmatch(line) for line in path.read_text("utf-8", errors="replace").splitlines())
     listed = {match[2]: match[1] for match in matches if match}
     for file in listed:
         if ".." in PurePosixPath(file).parts or Path(file).is_absolute():
