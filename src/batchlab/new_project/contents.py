@@ -47,7 +47,7 @@ def machinery_files(name: str) -> dict[str, str]:
     """
     texts = {file: read_file(file) for file in find_files(*CODE)}
     pages = list(find_files(*PAGES))
-    return texts | {page: _rename(_without_dead_links(page, {*texts, *pages}), name) for page in pages}
+    return texts | {page: _rename(_page(page, {*texts, *pages}), name) for page in pages}
 
 
 def _own(file: str, name: str, example: str) -> str:
@@ -66,11 +66,14 @@ def _rename(text: str, name: str) -> str:
     return text.replace("batchlab", name).replace("BATCHLAB", name.upper())
 
 
-def _without_dead_links(page: str, files: set[str]) -> str:
-    """Leave out each paragraph that refers to a page which the new project does not have."""
-    here = posixpath.dirname(page)
+def _page(page: str, files: set[str]) -> str:
+    """Return a page without the paragraphs about the lesson, and those that link to what a new project does not have."""
+    folder = posixpath.dirname(page)
     paragraphs = read_file(page).rstrip("\n").split("\n\n")
-    alive = (
-        p for p in paragraphs if all(posixpath.normpath(f"{here or '.'}/{link}") in files for link in LINK.findall(p))
+    kept = (
+        paragraph
+        for paragraph in paragraphs
+        if "lesson" not in paragraph
+        and all(posixpath.normpath(posixpath.join(folder, link)) in files for link in LINK.findall(paragraph))
     )
-    return "\n\n".join(alive) + "\n"
+    return "\n\n".join(kept) + "\n"
