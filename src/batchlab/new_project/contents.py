@@ -67,7 +67,7 @@ def _rename(text: str, name: str) -> str:
 
 
 def _page(page: str, files: set[str]) -> str:
-    """Return a page without the paragraphs about the lesson, and those that link to what a new project does not have."""
+    """Return a page without paragraphs about the lesson, and those that link to what a new project does not have."""
     folder = posixpath.dirname(page)
     paragraphs = read_file(page).rstrip("\n").split("\n\n")
     kept = (
