@@ -3,9 +3,8 @@
 import tomllib
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from batchlab.new_project.contents import machinery_files, project_files
+from batchlab.new_project.contents import OWN_LINES, machinery_files, project_files
 from batchlab.new_project.manifest import MANIFEST, checksum, manifest_of, read_manifest
 from batchlab.new_project.sources import EXAMPLES, version
 from blockstep.base.atomic_files import write_atomically
@@ -22,8 +21,8 @@ def update(project: Path) -> None:
         BadInputError: If a file of the machinery was edited, or another file is in its place. Nothing is changed then.
     """
     before = read_manifest(project)
-    settings = _settings(project)
-    files = machinery_files(settings["name"])
+    name = _name(project)
+    files = machinery_files(name)
     changed = _changed(project, before, files)
     gone = [path for path in before if path not in files]
     for path in changed:
@@ -32,8 +31,12 @@ def update(project: Path) -> None:
         _delete(project / path, project)
     write_atomically(project / MANIFEST, manifest_of(files, version()).encode())
     print(f"machinery of batchlab {version()}: {len(changed)} files written, {len(gone)} deleted")
-    if missing := _missing(settings):
-        print(f"requirements that pyproject.toml lacks: {', '.join(missing)}")
+    if missing := _missing(project, name):
+        print(
+            "pyproject.toml is the project's own. It lacks these lines, which the machinery may need:",
+            *missing,
+            sep="\n",
+        )
 
 
 def _changed(project: Path, before: dict[str, str], files: dict[str, str]) -> list[str]:
@@ -48,13 +51,12 @@ def _changed(project: Path, before: dict[str, str], files: dict[str, str]) -> li
     return [path for path in files if now[path] != after[path]]
 
 
-def _settings(project: Path) -> dict[str, Any]:
+def _name(project: Path) -> str:
     path = project / "pyproject.toml"
     try:
-        settings: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))["project"]
-        return {"name": str(settings["name"]), "dependencies": list(settings["dependencies"])}
+        return str(tomllib.loads(path.read_text("utf-8"))["project"]["name"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise BadInputError(f"{path} must have the project's name and dependencies. Got {error!r}.") from error
+        raise BadInputError(f"{path} must have the project's name. Got {error!r}.") from error
 
 
 def _checksum_of(path: Path) -> str | None:
@@ -68,8 +70,8 @@ def _delete(path: Path, project: Path) -> None:
             (project / folder).rmdir()
 
 
-def _missing(settings: dict[str, Any]) -> list[str]:
-    """Return the requirements of this version that a project does not have: its pyproject.toml is its own."""
-    text = project_files(settings["name"], next(iter(EXAMPLES)))["pyproject.toml"]
-    needed: list[str] = tomllib.loads(text)["project"]["dependencies"]
-    return [requirement for requirement in needed if requirement not in settings["dependencies"]]
+def _missing(project: Path, name: str) -> list[str]:
+    """Return the lines of this version's pyproject.toml that the project's lacks: requirements, rooms, settings."""
+    theirs = (project / "pyproject.toml").read_text("utf-8").splitlines()
+    ours = project_files(name, next(iter(EXAMPLES)))["pyproject.toml"].splitlines()
+    return [line for line in ours if line not in theirs and not line.startswith(tuple(OWN_LINES))]
