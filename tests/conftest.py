@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("compared")
 if "SIMULATE_WINDOWS" in os.environ:
     del os.fork, os.mkfifo
     multiprocessing.set_start_method("spawn")

@@ -48,6 +48,7 @@ def test_the_quick_tests_pass_without_an_extra(name, tmp_path):
         assert 1 <= len(content) - len(kept) <= 2
         (tmp_path / file).write_text("".join(kept))
     (tmp_path / "tests" / "test_extras.py").unlink()  # it would find the extra missing
+    shutil.rmtree(tmp_path / "tests" / "new_project")  # they copy files, whichever there are
     quick = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"]
     # The copy's coverage is not the project's.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COV"))}

@@ -1,7 +1,7 @@
-"""batchlab: what does the batch size do to training? A PyTorch Lightning template that answers by example."""
+"""batchlab: what does the batch size do to training? The answer, by example, in PyTorch Lightning."""
 
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from batchlab.model import MLP, BinaryClassifier
     from batchlab.toy import draw_events, posterior
 
-__version__ = version("batchlab")
+try:
+    __version__ = version("batchlab")
+except PackageNotFoundError:  # `batchlab new` needs no installation
+    __version__ = "0"
 __all__ = ["MLP", "BinaryClassifier", "ContourReport", "ToyDataModule", "draw_events", "main", "posterior", "regret"]
 
 _MODULES = {

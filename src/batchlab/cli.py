@@ -27,6 +27,9 @@ APPLICATION = Application(
     },
     commands={
         "compare": ("train several regimes and show them side by side", "batchlab.compare.compare"),
+        # batchlab new leaves this out:
+        "new": ("make a project of your own, or update its machinery", "batchlab.new_project.command.new"),
+        # until here
     },
 )
 

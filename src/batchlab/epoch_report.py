@@ -35,8 +35,8 @@ class ContourReport(EpochReport):
             notebook, on a terminal at most twenty a second; the last one always is.
         figure_every_n_epochs: Epochs from one contour to the next; the last epoch is always drawn. A contour takes
             longer than a mini-batch epoch, and TensorBoard shows ten frames unless it is told
-            --samples_per_plugin=images=1000, as batchlab view tells it; so the default null draws after epochs 1,
-            2, 4, 8 and so on.
+            --samples_per_plugin=images=1000, as batchlab view tells it; so the default null draws after
+            epochs 1, 2, 4, 8 and so on.
         figure_style: Look of the figures: the notebook's red and blue, or colours and markers that colour-blind
             readers tell apart.
         figure_scale: Whether the ten levels of a contour span its own range, which a strip from 0 to 1 beside it

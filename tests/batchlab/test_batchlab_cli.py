@@ -130,7 +130,7 @@ def test_the_best_checkpoint_is_that_of_the_lowest_regret(batchlab):
 
 
 @pytest.mark.parametrize(("command", "name"), [("validate", "validation"), ("test", "test")])
-def test_an_evaluation_prints_the_size_of_the_checkpoints_data_and_the_regret(command, name, batchlab, capsys):
+def test_an_evaluation_prints_the_size_of_its_data_and_the_regret(command, name, batchlab, capsys):
     assert batchlab("fit", *QUICK, "--model.hidden=8") == 0
     capsys.readouterr()
     assert batchlab(command, "--ckpt_path", LAST) == 0

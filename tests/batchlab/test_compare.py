@@ -30,7 +30,8 @@ def test_the_three_regimes_are_trained_and_shown_side_by_side(batchlab, capsys):
 
 @pytest.mark.slow
 def test_each_run_is_an_ordinary_fit_with_its_own_folder(batchlab):
-    assert batchlab("compare", *QUICK, "--runs=elsewhere", "--trainer.max_epochs=2", "--data.num_background=200") == 0
+    words = ("--runs=elsewhere", "--trainer.max_epochs=2", "--data.num_background=200")
+    assert batchlab("compare", *QUICK, *words) == 0
     for name in ("batch", "online", "minibatch"):
         assert Path(f"elsewhere/{name}/version_0/config.yaml").exists()
         assert summarize(Path(f"elsewhere/{name}/version_0"))["steps"] == 2 * {"batch": 1, "online": 300}.get(name, 30)

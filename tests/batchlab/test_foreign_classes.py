@@ -40,7 +40,8 @@ def test_lightnings_own_example_is_trained(batchlab):
 
 
 def test_pictures_are_drawn_of_another_model_on_the_lessons_data(batchlab, monkeypatch, tmp_path):
-    Path("own_network.py").write_text("from batchlab import BinaryClassifier\n\n\nclass Net(BinaryClassifier): ...\n")
+    code = "from batchlab import BinaryClassifier\n\n\nclass Net(BinaryClassifier): ...\n"
+    Path("own_network.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     assert batchlab("fit", "--name=foreign", "--model=own_network.Net", "--data.num_validation=50") == 0
     assert EventAccumulator(str(RUN)).Reload().Tags()["images"]

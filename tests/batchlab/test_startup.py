@@ -5,7 +5,13 @@ import batchlab
 
 
 @pytest.mark.parametrize(
-    "words", [["-c", "import batchlab"], ["-m", "batchlab"], ["-m", "batchlab", "--version"]], ids=" ".join
+    "words",
+    [
+        ["-c", "import batchlab"],
+        ["-m", "batchlab"],
+        ["-m", "batchlab", "--version"],
+    ],
+    ids=" ".join,
 )
 def test_what_needs_no_torch_imports_nothing_heavy(words):
     modules = modules_after(*words)

@@ -9,7 +9,6 @@ import pytest
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))  # for processes
-pytest.register_assert_rewrite("compared")
 
 
 @pytest.fixture

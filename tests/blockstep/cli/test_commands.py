@@ -73,7 +73,7 @@ def test_a_run_prints_a_line_for_its_epoch_and_three_that_sum_it_up_and_nothing_
 def test_the_default_optimizer_is_the_models_own(example):
     assert example("fit", *QUICK) == 0
     saved = saved_config()["model"]["optimizer"]["init_args"]
-    optimizer = Classifier().configure_optimizers()["optimizer"]
+    optimizer = Classifier().configure_optimizers()
     assert {key: optimizer.defaults[key] for key in saved} == saved
 
 

@@ -1,8 +1,8 @@
-"""`python -m example`."""
+"""The same command line, started by `python -m`."""
 
 import sys
 
-from example.cli import main
+from .cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,9 +3,9 @@
 from blockstep.cli.application import Application
 
 APPLICATION = Application(
-    "example",
-    model="example.model.Classifier",
-    data="example.data.Points",
+    __package__,
+    model=f"{__package__}.model.Classifier",
+    data=f"{__package__}.data.Points",
     defaults={"name": "run", "trainer.accelerator": "cpu", "trainer.max_epochs": 1},
 )
 

@@ -2,6 +2,7 @@
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from blockstep.blocks.loader import BlockLoader
@@ -35,25 +36,37 @@ class Points(CheckedLoading, LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.block_size = block_size
+        self.num_workers = num_workers
+        self.sizes = (num_training, num_validation, num_test)
+        self.seed = seed
 
     def setup(self, stage: str) -> None:
         """Draw the points."""
-        h = self.hparams
-        sizes = (h.num_training, h.num_validation, h.num_test)
-        self.training, self.validation, self.test = (_draw(n, h.seed + i) for i, n in enumerate(sizes))
+        self.training, self.validation, self.test = (_draw(n, self.seed + i) for i, n in enumerate(self.sizes))
 
-    def train_dataloader(self) -> BlockLoader:
-        """The training points, in blocks."""
-        h = self.hparams
-        options = {"block_size": h.block_size, "shuffle": h.shuffle, "seed": h.seed, "num_workers": h.num_workers}
-        return BlockLoader(self.training, h.batch_size, self.trainer, **options)
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | BlockLoader:
+        """Load the training points; for a Trainer, in blocks."""
+        if self.trainer is None:
+            return DataLoader(self.training, self.batch_size, self.shuffle)
+        return BlockLoader(
+            self.training,
+            self.batch_size,
+            self.trainer,
+            block_size=self.block_size,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            num_workers=self.num_workers,
+        )
 
-    def val_dataloader(self) -> DataLoader:
-        """The validation points."""
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Load the validation points."""
         return DataLoader(self.validation, batch_size=1000)
 
-    def test_dataloader(self) -> DataLoader:
-        """The test points."""
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Load the test points."""
         return DataLoader(self.test, batch_size=1000)
 
     predict_dataloader = test_dataloader

@@ -1,9 +1,12 @@
 """A classifier with one hidden layer."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
 import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -34,10 +37,12 @@ class Classifier(CheckedLoading, BlockTraining):
         self.network = nn.Sequential(nn.Linear(2, width), nn.Tanh(), nn.Linear(width, 1))
         self.example_input_array = torch.zeros(1, 2)
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self._callbacks: list[Callback] = []
         if engine == "compiled":
             from blockstep.compiled.engine import CompiledEngine
 
-            self.engine = CompiledEngine()
+            self.engine = compiled = CompiledEngine()
+            self._callbacks.append(compiled)
         probe = call_factory("optimizer", optimizer, self.parameters())
         scheduler = lr_scheduler and call_factory("lr_scheduler", lr_scheduler, probe)
         named = {
@@ -47,34 +52,36 @@ class Classifier(CheckedLoading, BlockTraining):
         self.save_hyperparameters({"width": width, "engine": engine, **named})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (n, 1) of x (n, 2)."""
-        return self.network(x)
+        """Return the logits (n, 1) of x (n, 2)."""
+        logits: Tensor = self.network(x)
+        return logits
 
-    def batch_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The mean binary cross-entropy of a batch of x (n, 2) and t (n, 1)."""
+    def batch_loss(self, batch: Sequence[Tensor]) -> Tensor:
+        """Return the mean binary cross-entropy of a batch of x (n, 2) and t (n, 1)."""
         return nn.functional.binary_cross_entropy_with_logits(self(batch[0]), batch[1])
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
         """Log val/loss."""
         self.log("val/loss", self.batch_loss(batch), batch_size=len(batch[0]), sync_dist=True)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
         """Log test/loss."""
         self.log("test/loss", self.batch_loss(batch), batch_size=len(batch[0]), sync_dist=True)
 
-    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """p(t = 1 | x), shape (n, 1)."""
-        return self(batch[0]).sigmoid()
+    def predict_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
+        """Return p(t = 1 | x), shape (n, 1)."""
+        return torch.sigmoid(self(batch[0]))
 
-    def configure_callbacks(self) -> list:
-        """The compiled engine, which builds its program before the first epoch."""
-        return [self.engine] if self.hparams.engine == "compiled" else []
+    def configure_callbacks(self) -> list[Callback]:
+        """Return the compiled engine, which builds its program before the first epoch."""
+        return self._callbacks
 
-    def configure_optimizers(self) -> dict:
-        """The optimizer, and its scheduler if there is one."""
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer and, if there is one, its scheduler."""
         optimizer = self.optimizer(self.parameters())
         if self.lr_scheduler is None:
-            return {"optimizer": optimizer}
+            return optimizer
         scheduler = self.lr_scheduler(optimizer)
-        monitor = {"monitor": "val/loss"} if isinstance(scheduler, ReduceLROnPlateau) else {}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **monitor}}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/loss"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
