@@ -1,4 +1,4 @@
-"""Each extra is deleted as CONTRIBUTING.md says, and the quick tests still pass."""
+"""Extras are deleted as CONTRIBUTING.md says: what is left can be imported, and its quick tests pass."""
 
 import os
 import re
@@ -33,28 +33,47 @@ def test_the_listed_extras_are_the_modules_that_call_themselves_one():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXTRAS)
-def test_the_quick_tests_pass_without_an_extra(name, tmp_path):
+def test_everything_left_can_be_imported_without_an_extra(name, tmp_path):
+    copy_without([name], tmp_path)
+    assert_pytest_passes(["--collect-only"], tmp_path)
+
+
+@pytest.mark.slow
+def test_the_quick_tests_pass_without_any_extra(tmp_path):
+    copy_without(EXTRAS, tmp_path)
+    assert_pytest_passes(["-x", "-m", "not slow"], tmp_path)
+
+
+def copy_without(names, folder):
+    """Copy this project without some of its extras."""
     for entry in (*COPIED, *(path.name for path in ROOT.glob("*.md"))):
         copy = shutil.copytree if (ROOT / entry).is_dir() else shutil.copy
-        copy(ROOT / entry, tmp_path / entry)
-    files, lines = EXTRAS[name]
+        copy(ROOT / entry, folder / entry)
+    for name in names:
+        delete(*EXTRAS[name], folder)
+    (folder / "tests" / "test_extras.py").unlink()  # it would find the extra missing
+    shutil.rmtree(folder / "tests" / "new_project")  # they copy files, whichever there are
+
+
+def delete(files, lines, folder):
+    """Delete the files of an extra, and the lines that name it."""
     for file in files:
-        remove = shutil.rmtree if (tmp_path / file).is_dir() else Path.unlink
-        remove(tmp_path / file)
+        remove = shutil.rmtree if (folder / file).is_dir() else Path.unlink
+        remove(folder / file)
     if lines:
         text, file = lines
-        content = (tmp_path / file).read_text().splitlines(keepends=True)
+        content = (folder / file).read_text().splitlines(keepends=True)
         kept = [line for line in content if text not in line]
         assert 1 <= len(content) - len(kept) <= 2
-        (tmp_path / file).write_text("".join(kept))
-    (tmp_path / "tests" / "test_extras.py").unlink()  # it would find the extra missing
-    shutil.rmtree(tmp_path / "tests" / "new_project")  # they copy files, whichever there are
-    quick = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"]
-    # The copy's coverage is not the project's.
+        (folder / file).write_text("".join(kept))
+
+
+def assert_pytest_passes(options, folder):
+    """Run a copy's tests; its coverage is not the project's."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COV"))}
-    environment["PYTHONPATH"] = str(tmp_path / "src")
-    command = [sys.executable, *quick]
+    environment["PYTHONPATH"] = str(folder / "src")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=900, env=environment
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=900, env=environment
     )
     assert done.returncode == 0, done.stdout[-3000:]

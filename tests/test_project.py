@@ -50,7 +50,7 @@ def test_a_run_is_tested_and_predicts(command):
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_and_equals_one_that_was_not():
-    assert run_process(PACKAGE, "fit", "--name=whole", EPOCHS).returncode == 0
+    assert run_process(PACKAGE, "fit", "--name=whole", "--trainer.default_root_dir=others", EPOCHS).returncode == 0
     process = subprocess.Popen([sys.executable, "-m", PACKAGE, "fit", "--name=first", EPOCHS])
     while process.poll() is None and not LAST.exists():
         time.sleep(0.01)
@@ -58,4 +58,4 @@ def test_a_run_that_is_killed_goes_on_and_equals_one_that_was_not():
     process.wait()
     resumed = run_process(PACKAGE, "fit", "--ckpt_path=last")
     assert resumed.returncode == 0 or "trainer.max_epochs must be more than" in resumed.stderr
-    assert_same(Path("runs/whole/version_0"), RUN)
+    assert_same(Path("others/whole/version_0"), RUN)

@@ -130,7 +130,7 @@ def _check(config: Namespace) -> None:
     trainer = config.trainer
     spoilers = {
         "trainer.fast_dev_run": trainer.fast_dev_run,
-        "trainer.logger": trainer.logger not in (None, True),
+        "trainer.logger": trainer.logger is False,
         "trainer.enable_checkpointing": trainer.enable_checkpointing is False,
         "trainer.max_epochs": trainer.max_epochs == 0,
         "trainer.max_steps": trainer.max_steps == 0,

@@ -99,7 +99,7 @@ def test_figures_are_saved_in_the_runs_own_folder_whichever_logger_it_has(batchl
     for _ in range(2):
         assert batchlab(*words) == 0
     folders = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}
-    assert folders == {f"runs/minibatch/version_{number}/figures" for number in (0, 1)}
+    assert folders == {f"runs/num_validation_50/version_{number}/figures" for number in (0, 1)}
 
 
 @pytest.mark.slow

@@ -65,8 +65,8 @@ def test_the_lessons_classifier_draws_its_contour_of_a_table_of_two_features_and
     rows = (f"{a:.3f},{b:.3f},{'left' if a < b else 'right'}" for a, b in rng.normal(size=(100, 2)))
     Path("sides.csv").write_text("\n".join(["a,b,side", *rows]) + "\n")
     words = ("--data=blockstep.tables.TableDataModule", "--data.path=sides.csv", "--data.label=side")
-    assert batchlab("fit", *words) == 0
-    assert "decision/contour" in EventAccumulator("runs/minibatch/version_0").Reload().Tags()["images"]
+    assert batchlab("fit", *words, "--name=sides") == 0
+    assert "decision/contour" in EventAccumulator("runs/sides/version_0").Reload().Tags()["images"]
     assert batchlab("predict", "--ckpt_path=last") == 0
     assert Path("predictions.csv").read_text().startswith("a,b,p_right\n")
 
@@ -81,7 +81,7 @@ def test_the_data_module_from_nothing_trains_the_classifier_of_tables(follow):
 def test_the_classifier_from_nothing_learns_the_shapes(follow):
     follow("your-model", 0)
     assert scores("shapes", "val/MulticlassAccuracy")[-1] > 0.8
-    assert Path("predictions.csv").read_text().splitlines()[0].endswith("x64,y1,y2,y3")
+    assert Path("predictions.csv").read_text().splitlines()[0].endswith("x64,y1,y2,y3,label")
 
 
 @pytest.mark.slow

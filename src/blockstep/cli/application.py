@@ -21,6 +21,8 @@ from blockstep.tensorboard.charts import PLAIN, Charts
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
+    from blockstep.cli.from_python import FinishedRun
+
 RUN = "blockstep.cli.commands.run"
 
 COMMANDS = {
@@ -106,6 +108,24 @@ class Application:
         from blockstep.cli.commands import run
 
         return run(self, command, args)
+
+    def fit(self, **settings: Any) -> "FinishedRun":
+        """Train from Python, as `fit` does on the command line: with a run's folder, resume, and TensorBoard.
+
+        Args:
+            settings: The keys of the command line, as in `trainer={"max_epochs": 3}, name="first"`. A class with
+                arguments is a `partial`: `model=partial(Net, width=8)`.
+
+        Returns:
+            The trained model, the run's folder, and its metrics.
+
+        Raises:
+            BadInputError: If the settings cannot be used.
+            RunError: If the run could not go on. What it had saved is kept.
+        """
+        from blockstep.cli.from_python import fit
+
+        return fit(self, settings)
 
     def settings(self, args: list[str]) -> "Namespace":
         """Return the settings that a fit would have, without training. Errors are raised."""

@@ -31,18 +31,27 @@ def run(application: Application, command: str, args: list[str]) -> Path | None:
         RunError: If a run could not go on. What it had saved is kept.
         Interrupted: If a signal has ended an evaluation, or a fit before its run has started.
     """
+    if command == "fit":
+        folder = train(application, args).folder
+        return None if folder is None else folder.path
     with quiet():
         with translate_errors():
             cli = CommandLine(application, command, args)
-        if command != "fit":
-            _evaluate(cli)
-            return None
+        _evaluate(cli)
+    return None
+
+
+def train(application: Application, args: list[str]) -> CommandLine:
+    """Run fit, and return what it was run with: the trained model, the trainer, and the folder. See `run`."""
+    with quiet():
+        with translate_errors():
+            cli = CommandLine(application, "fit", args)
         try:
             _fit(cli)
         finally:
             if cli.folder is not None:
                 cli.folder.release()
-    return None if cli.folder is None else cli.folder.path
+    return cli
 
 
 def rehearse(application: Application, args: list[str]) -> Namespace:

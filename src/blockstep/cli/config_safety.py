@@ -83,7 +83,8 @@ class _BoundedLoader:
             raise BadInputError(
                 f"a config must have at most {MOST_VALUES} values, its aliases written out. Got one with more."
             )
-        refuse_pipes(value)
+        if isinstance(value, dict | list):  # the arguments themselves were looked at before
+            refuse_pipes(value)
         return flatten(value)
 
 

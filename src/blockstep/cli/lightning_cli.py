@@ -205,10 +205,10 @@ class CommandLine(LightningCLI):
         if self.folder is None:
             return
         config.default_root_dir = self.folder.path
-        if config.logger in (None, True):
+        if config.logger is not False:
             charts = PLAIN if "model" in self.foreign_classes else self.application.charts
             loggers = make_loggers(self.folder, charts, self.config.seed_everything, self.config.ckpt_path)
-            config.logger = list(loggers)
+            config.logger = [*loggers, *(_as_list(config.logger) if config.logger is not True else [])]
             config.callbacks = [*logging_callbacks(loggers[0], self.application, self.yaml), *config.callbacks]
         if config.enable_checkpointing is not False:
             folder = self.folder.path / "checkpoints"

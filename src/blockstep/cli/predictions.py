@@ -103,7 +103,7 @@ class PredictionWriter(Callback):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file. A data module with a `predicted_table` says itself what is written beside the predictions."""
         predictions = torch.cat(self._predictions).double().numpy()
-        data: Any = trainer.datamodule  # type: ignore[attr-defined] # set by Trainer.predict
+        data: Any = getattr(trainer, "datamodule", None)
         table = data.predicted_table if hasattr(data, "predicted_table") else self._numbered_table
         names, rows = table(predictions)
         text = io.StringIO()

@@ -113,7 +113,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def _is_row(row: dict[str, str]) -> bool:
     """Whether a line has a step, no more values than columns, and no NUL bytes, which a loss of power can leave."""
-    complete = (row.get("step") or "").isdecimal() and None not in row
+    step = row.get("step") or ""  # -1 before any step, as in an epoch whose steps were all skipped
+    complete = step.removeprefix("-").isdecimal() and None not in row
     return complete and not any("\0" in value for value in row.values() if value)
 
 

@@ -122,14 +122,6 @@ def test_without_a_logger_there_are_still_a_config_and_checkpoints(example):
     ]
 
 
-def test_a_logger_of_the_users_own_replaces_the_loggers_of_the_run(example):
-    own = "trainer: {logger: {class_path: CSVLogger, init_args: {save_dir: elsewhere, name: mine}}}\n"
-    Path("own.yaml").write_text(own)
-    assert example("fit", *QUICK, "--config", "own.yaml") == 0
-    assert logged("train/last_batch_loss", Path("elsewhere/mine/version_0"))
-    assert not (RUN / "metrics.csv").exists()
-
-
 # From a checkpoint
 
 

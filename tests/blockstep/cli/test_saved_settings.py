@@ -16,7 +16,8 @@ CLASSES = {
 
 def command_line(model, data):
     """The command line of an application with these classes."""
-    return Application("mine", model, data, defaults={"trainer.accelerator": "cpu", "trainer.max_epochs": 1})
+    defaults = {"name": "run", "trainer.accelerator": "cpu", "trainer.max_epochs": 1}
+    return Application("mine", model, data, defaults=defaults)
 
 
 @pytest.fixture(params=CLASSES.values(), ids=CLASSES)
