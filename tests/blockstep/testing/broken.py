@@ -16,7 +16,7 @@ STEPS_OF_THE_PROCESS = itertools.count()
 
 class DrawnAnew(Points):
     def setup(self, stage):
-        self.hparams.seed = int(np.random.default_rng().integers(1 << 30))
+        self.seed = int(np.random.default_rng().integers(1 << 30))
         super().setup(stage)
 
 
