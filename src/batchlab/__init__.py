@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchlab.cli import main
+    from batchlab.cli import fit, main
     from batchlab.data import ToyDataModule
     from batchlab.epoch_report import ContourReport
     from batchlab.evaluation import regret
@@ -16,7 +16,17 @@ try:
     __version__ = version("batchlab")
 except PackageNotFoundError:  # `batchlab new` needs no installation
     __version__ = "0"
-__all__ = ["MLP", "BinaryClassifier", "ContourReport", "ToyDataModule", "draw_events", "main", "posterior", "regret"]
+__all__ = [
+    "MLP",
+    "BinaryClassifier",
+    "ContourReport",
+    "ToyDataModule",
+    "draw_events",
+    "fit",
+    "main",
+    "posterior",
+    "regret",
+]
 
 _MODULES = {
     "MLP": "model",
@@ -24,6 +34,7 @@ _MODULES = {
     "ContourReport": "epoch_report",
     "ToyDataModule": "data",
     "draw_events": "toy",
+    "fit": "cli",
     "main": "cli",
     "posterior": "toy",
     "regret": "evaluation",

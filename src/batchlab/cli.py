@@ -33,4 +33,4 @@ APPLICATION = Application(
     },
 )
 
-main = APPLICATION.main
+main, fit = APPLICATION.main, APPLICATION.fit

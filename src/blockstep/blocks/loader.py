@@ -118,6 +118,9 @@ class BlockLoader:
     def __len__(self) -> int:
         return math.ceil(self.rows / self.batch_size)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.rows} rows, {len(self)} batches of {self.batch_size})"
+
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch. Lightning calls this before each one."""
         if epoch != self._epoch:

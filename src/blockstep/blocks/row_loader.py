@@ -42,6 +42,9 @@ class RowLoader:
     def __len__(self) -> int:
         return math.ceil(self.rows / self.batch_size)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.rows} rows, {len(self)} batches of {self.batch_size})"
+
     def __iter__(self) -> Iterator[Batch]:
         cuts = (slice(first, first + self.batch_size) for first in range(0, self.rows, self.batch_size))
         for tensors in fetch(self.dataset, cuts, num_workers=self.num_workers):
