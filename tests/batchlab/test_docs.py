@@ -19,6 +19,13 @@ def test_the_recipe_for_another_model_and_loss_trains_it():
     assert float(loss) < 0.01
 
 
+@pytest.mark.slow
+def test_the_lines_for_a_notebook_train():
+    (lines,) = (block for block in python_blocks("README.md") if "import fit" in block)
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, timeout=120)
+    assert "BinaryClassifier in runs/online/version_0" in done.stdout
+
+
 def test_every_link_of_the_pages_leads_somewhere():
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text())]
