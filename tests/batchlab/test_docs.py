@@ -19,18 +19,19 @@ def test_the_recipe_for_another_model_and_loss_trains_it():
     assert float(loss) < 0.01
 
 
-@pytest.mark.slow
-def test_the_lines_for_a_notebook_train():
-    (lines,) = (block for block in python_blocks("README.md") if "import fit" in block)
-    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, timeout=120)
-    assert "BinaryClassifier in runs/online/version_0" in done.stdout
-
-
 def test_every_link_of_the_pages_leads_somewhere():
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text())]
     assert links
     assert [str(link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+# batchlab new leaves this out:
+@pytest.mark.slow
+def test_the_lines_for_a_notebook_train():
+    (lines,) = (block for block in python_blocks("README.md") if "import fit" in block)
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, timeout=120)
+    assert "BinaryClassifier in runs/online/version_0" in done.stdout
 
 
 def rows_of_table(text):
@@ -67,3 +68,6 @@ def test_the_sentences_about_the_regimes_agree_with_the_lessons_table():
 def readme_lesson():
     """README's section about the three regimes."""
     return re.search(r"\n## The lesson\n.*?\n## ", (ROOT / "README.md").read_text(), re.DOTALL)[0]
+
+
+# until here

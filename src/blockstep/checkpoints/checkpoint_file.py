@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from pathlib import Path
@@ -20,6 +19,7 @@ from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import restore_factories
 from blockstep.checkpoints.contents import HYPERPARAMETERS, KEY, check_contents, check_size
+from blockstep.checkpoints.pickle_check import TooLargeError, check_archive
 
 FORMAT = 1
 """Version of what is added to Lightning's checkpoints; raised when older versions of this package could not read it."""
@@ -171,24 +171,13 @@ def _read(path: Path) -> dict[str, Any]:
     if digest != _digest(archive):
         raise _unusable(path, "is damaged: its checksum is not that of its content")
     try:
-        content = None if _inflates(archive) else torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
+        check_archive(archive)
+        checkpoint: dict[str, Any] = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
+    except TooLargeError as error:
+        raise _unusable(path, f"{error}; it was not loaded") from error
     except Exception as error:  # whatever the archive, or the pickle in it, makes of its reader
         raise _unusable(path, "holds more than data, and may run code; it was not loaded") from error
-    if content is None:
-        raise _unusable(path, "is compressed, and could fill the memory; it was not loaded")
-    checkpoint: dict[str, Any] = content
     return checkpoint
-
-
-def _inflates(archive: bytes) -> bool:
-    """Whether a zip archive has compressed entries, which torch never writes, or entries that overlap."""
-    content = io.BytesIO(archive)
-    if not zipfile.is_zipfile(content):
-        return False
-    with zipfile.ZipFile(content) as file:
-        entries = file.infolist()
-    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-    return not stored or sum(entry.file_size for entry in entries) > len(archive)
 
 
 def load_settings(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from blockstep.blocks.loader import callbacks_of
 from blockstep.checkpoints.contents import KEY
 from blockstep.checkpoints.expected_state import State, expected_states
 from blockstep.checkpoints.likeness import Likeness, check_kind, check_length, check_number
+from blockstep.checkpoints.patterns import CHOICE
 
 
 class CompareContents(Callback):
@@ -132,6 +133,8 @@ def _check_group(
         likeness.check({name: saved[name] for name in shared}, {name: own[name] for name in shared}, key)
         return None
     likeness.check(saved, own, key)
+    for name in (name for name, value in own.items() if value is None):
+        CHOICE.check(saved.get(name), f"{key}.{name}")
     try:
         return expected_states(optimizer, own["params"], saved)
     except ValueError as error:  # torch's, for a number out of its range

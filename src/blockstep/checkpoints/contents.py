@@ -1,6 +1,7 @@
 """What a checkpoint must hold, written down once: without it, each reader would trust whatever a file holds."""
 
 import re
+from collections import OrderedDict
 from typing import Any
 
 from blockstep.base.factories import restore_factories
@@ -151,6 +152,10 @@ def check_size(value: Any) -> None:
             raise ValueError(f"has more than {MOST_LEVELS} levels of lists and mappings")
         if values + len(waiting) > MOST_VALUES:
             raise ValueError(f"has more than {MOST_VALUES} values")
+        attributes = dict(vars(part)) if isinstance(part, OrderedDict) else {}
+        metadata = attributes.pop("_metadata", {})  # torch's, in a state_dict
+        if attributes or not isinstance(metadata, dict):
+            raise ValueError(f"has a mapping with attributes of its own: {', '.join(attributes) or '_metadata'}")
         if isinstance(part, dict | list | tuple | set):
             waiting += [(inner, level + 1) for inner in (part.values() if isinstance(part, dict) else part)]
 

@@ -1,18 +1,22 @@
 """Exact resume: without it, a run that was interrupted ends with other weights than one that was not."""
 
+import math
 import random
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
 from lightning.pytorch.loops.loop import _Loop
 from torch import Tensor
 
 from blockstep.base.errors import BadInputError
 from blockstep.blocks.loader import callbacks_of
+from blockstep.checkpoints.patterns import describe
+
+SETTINGS = ("accumulate_grad_batches", "gradient_clip_val")
+"""The trainer's, that a hook may set as an epoch starts. Lightning resumes an epoch without its start."""
 
 
 def end_restart(trainer: Trainer) -> None:
@@ -27,18 +31,15 @@ def _early_stopping_is_held_back(trainer: Trainer) -> bool:
     return least and any(callback.stopping_reason != EarlyStoppingReason.NOT_STOPPED for callback in stopping)
 
 
-def _start_epoch_again(trainer: Trainer, module: LightningModule) -> None:
-    """Have what is set as an epoch starts set again, since Lightning starts an epoch that it resumes only once.
+def _settings(trainer: Trainer | None) -> dict[str, Any]:
+    return {} if trainer is None else {name: getattr(trainer, name) for name in SETTINGS}
 
-    That is done for Lightning's `GradientAccumulationScheduler`, and for callbacks that were not written for this
-    package and save no state: whatever such a one has set, a new process lacks.
-    """
-    for callback in callbacks_of(trainer):
-        start: Any = callback.on_train_epoch_start
-        foreign = start.__module__.partition(".")[0] not in ("lightning", "blockstep")
-        stateless = not callback.state_dict()
-        if isinstance(callback, GradientAccumulationScheduler) or (foreign and stateless):
-            start(trainer, module)
+
+def _may_be_set(name: str, value: Any) -> bool:
+    """Whether a setting that a hook can change while it trains may have a value."""
+    if name == "accumulate_grad_batches":
+        return type(value) is int and 1 <= value < 2**53
+    return value is None or (isinstance(value, int | float) and 0 <= value < math.inf)
 
 
 class ExactResume(Callback):
@@ -51,9 +52,16 @@ class ExactResume(Callback):
     def __init__(self) -> None:
         self._restored: dict[str, Any] = {}
         self._metrics: dict[str, Tensor] = {}
+        self._trainer: Trainer | None = None
+        self._settings_at_start: dict[str, Any] = {}
+        self._restored_settings: dict[str, Any] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Keep the settings that hooks can change."""
+        self._trainer, self._settings_at_start = trainer, _settings(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the random states, in types that `weights_only` allows."""
+        """Return the random states, in types that `weights_only` allows, and the settings that a hook has changed."""
         version, words, gauss = random.getstate()
         kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - libraries use the global generator
         return {
@@ -61,6 +69,7 @@ class ExactResume(Callback):
             "python": [version, torch.tensor(words), gauss],
             "numpy": [kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest],
             "torch": torch.get_rng_state(),
+            "trainer": dict(_settings(self._trainer).items() - self._settings_at_start.items()),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -76,7 +85,10 @@ class ExactResume(Callback):
                 f"ckpt_path must be a checkpoint with the states of the random generators in callbacks.ExactResume. "
                 f"Got others: {error}."
             ) from error
-        self._restored = state_dict
+        for name, value in state_dict.get("trainer", {}).items():
+            if name not in SETTINGS or not _may_be_set(name, value):
+                raise BadInputError(f"callbacks.ExactResume.trainer must hold settings. Got {name}: {describe(value)}.")
+        self._restored, self._restored_settings = state_dict, state_dict.get("trainer", {})
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the logged metrics until training starts."""
@@ -94,11 +106,12 @@ class ExactResume(Callback):
                 count["ready"] -= 1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Restore the random states and the metrics."""
+        """Restore the random states and the metrics; within an epoch, what hooks have set as it started."""
         trainer.callback_metrics.update(self._metrics)
         self._restore()
         if trainer.fit_loop.restarted_mid_epoch:
-            _start_epoch_again(trainer, pl_module)
+            for name, value in self._restored_settings.items():
+                setattr(trainer, name, value)
         else:
             self._restored = {}
             # If max_steps is set, Lightning treats every checkpoint as one from the middle of an epoch.

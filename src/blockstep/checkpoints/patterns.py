@@ -101,9 +101,10 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(name, str) for name in value)
 
 
-COUNT = Rule("a whole number from 0 on", lambda value: type(value) is int and 0 <= value < 2**63)
+COUNT = Rule("a whole number from 0 on", lambda value: type(value) is int and 0 <= value < 2**53)
 SWITCH = Rule("true or false", lambda value: isinstance(value, bool))
 NUMBER = Rule("a number", is_number)
+CHOICE = Rule("None, true, false or a number", lambda value: isinstance(value, bool | int | float | None))
 TEXT = Rule("a text", lambda value: isinstance(value, str))
 TEXT_OR_NONE = Rule("a text or None", lambda value: value is None or isinstance(value, str))
 NUMBER_OR_NONE = Rule("a number or None", lambda value: value is None or is_number(value))

@@ -90,10 +90,12 @@ def _fit(cli: CommandLine) -> None:
 
 def _summarize(cli: CommandLine) -> None:
     folder = None if cli.folder is None else cli.folder.path
-    for line in summarize(cli.trainer, folder, cli.application.modes, cli.application.limit):
+    try:
+        lines = summarize(cli.trainer, folder, cli.application.modes, cli.application.limit)
+    except Exception as error:  # a table that was damaged, or values that are no numbers: the run is saved all the same
+        raise RunError(f"the run in {folder} is complete and saved, but cannot be summed up: {error}") from error
+    for line in [*lines, *([] if folder is None else [f"run folder: {folder}"])]:
         cli.trainer.print(line)
-    if folder is not None:
-        cli.trainer.print(f"run folder: {folder}")
 
 
 def _report_failures(cli: CommandLine) -> None:

@@ -180,7 +180,7 @@ class CommandLine(LightningCLI):
         """Choose the run's name. The config keeps it only if `--name` was given, so that others are made anew."""
         if self._resumed is not None:
             self.run_name = self._resumed.parent.name
-            self.config.name = read_config(str(self._resumed / "config.yaml"))["name"]
+            self.config.name = read_config(str(self._resumed / "config.yaml")).get("name")
             return
         run = None if self.config.ckpt_path is None else run_of_last(Path(self.config.ckpt_path))
         args = [*self._saved, *([] if run is None else [f"--config={run / 'config.yaml'}"]), *self.args]

@@ -35,7 +35,7 @@ def config_names(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _found(key: str, value: str, words: list[str], known: dict[str, Path]) -> list[str]:
-    if key != "config" or not NAME.fullmatch(value) or Path(value).exists():
+    if key != "config" or not NAME.fullmatch(value) or Path(value).is_file():
         return words
     if value not in known:
         raise BadInputError(

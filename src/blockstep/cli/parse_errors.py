@@ -14,8 +14,19 @@ from lightning.pytorch.cli import LightningArgumentParser
 from blockstep.base.factories import CLASSES
 from blockstep.cli.suggestions import did_you_mean
 
-KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "dict": "a mapping"}
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "dict": "a mapping",
+    "list": "a list",
+    "tuple": "a list",
+}
 """Types in words."""
+
+BOUNDS = {"v>=": "at least ", "v<=": "at most ", "v>": "more than ", "v<": "less than "}
+"""Restrictions in words."""
 
 
 MOST_LISTED = 20
@@ -30,8 +41,7 @@ def explain(parser: LightningArgumentParser, message: str) -> str:
         message: What it says.
     """
     unknown = _unknown_option(parser, message) or _unknown_key(parser, message)
-    rules = (_missing_argument, _unknown_argument, _missing_file, _wrong_value, _unknown_class)
-    return unknown or next((words for rule in rules if (words := rule(message))), message)
+    return unknown or next((words for rule in RULES if (words := rule(message))), message)
 
 
 def options(parser: LightningArgumentParser) -> list[str]:
@@ -92,6 +102,27 @@ def _missing_file(message: str) -> str | None:
     return f"{_key(message)} must be a file that exists. Got {found[1]} instead." if found else None
 
 
+def _misspelt_class(message: str) -> str | None:
+    """A word where a class could stand, beside true, false and the like."""
+    is_word = re.fullmatch(r"[A-Za-z_][\w.]*", _value(message))
+    is_number = "Expected a <class 'float'>" in message or "Expected a <class 'int'>" in message
+    could_be_class = "Expected a dot import path string" in message and not is_number
+    return _unknown_class(message) if is_word and could_be_class else None
+
+
+def _out_of_range(message: str) -> str | None:
+    found = re.search(r"Not of type \w+: (\S+) does not conform to restriction (.*)", message)
+    no_number = re.search(r"Not of type \w+: invalid literal for int\(\) with base 10: (.*)", message)
+    if no_number:
+        return f"{_key(message)} must be a whole number. Got {no_number[1]} instead."
+    if not found:
+        return None
+    bounds = found[2]
+    for sign, words in BOUNDS.items():
+        bounds = bounds.replace(sign, words)
+    return f"{_key(message)} must be {bounds}. Got {found[1]} instead."
+
+
 def _wrong_value(message: str) -> str | None:
     kinds = [KINDS[kind] for kind in re.findall(r"Expected a <class '(\w+)'>", message) if kind in KINDS]
     choices = re.findall(r"Expected a typing\.Literal\[(.*?)\]", message)
@@ -115,6 +146,18 @@ def _unknown_class(message: str) -> str | None:
         f" Known are {', '.join(known)}." if 0 < len(known) <= MOST_LISTED else ""
     )
     return f"{key} must be the name of a class, or its import path. Got {found[1]!r} instead.{question}"
+
+
+RULES = (
+    _missing_argument,
+    _unknown_argument,
+    _missing_file,
+    _misspelt_class,
+    _out_of_range,
+    _wrong_value,
+    _unknown_class,
+)
+"""Each returns a message in words, or None if it is about something else."""
 
 
 def _key(message: str) -> str:

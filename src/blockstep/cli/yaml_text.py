@@ -1,7 +1,7 @@
 """YAML text checked before it is built: without this module, brackets could end the process, and keys be lost."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import yaml  # type: ignore[import-untyped] # it brings no annotations
 from jsonargparse._loaders_dumpers import get_yaml_default_loader  # it has no public name; a test notices a change
@@ -40,38 +40,45 @@ def check_text(text: str) -> None:
         yaml.YAMLError: If it is not YAML.
     """
     levels: list[_Level] = []
+    lines: dict[str, int] = {}  # of the keys, with those above them
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.NodeEvent) and levels:
-            levels[-1].take(event)
+            levels[-1].take(event, lines)
         if isinstance(event, yaml.CollectionEndEvent):
             levels.pop()
         elif isinstance(event, yaml.CollectionStartEvent):
-            levels.append(_Level(isinstance(event, yaml.MappingStartEvent)))
+            above = levels[-1].place if levels else ""
+            levels.append(_Level(isinstance(event, yaml.MappingStartEvent), above))
         if len(levels) > MOST_LEVELS:
             raise BadInputError(f"a config or an argument must have at most {MOST_LEVELS} levels. Got one with more.")
 
 
 @dataclass
 class _Level:
-    """A list or a mapping while its parts are read."""
+    """A list or a mapping while its parts are read, and the keys above it."""
 
     is_mapping: bool
-    lines: dict[str, int] = field(default_factory=dict)  # of the keys
+    above: str
+    place: str = ""  # of the part that is read, for those within it
     parts: int = 0
 
-    def take(self, event: yaml.NodeEvent) -> None:
-        """Check a key; count it, or a value."""
-        word = event.value if isinstance(event, yaml.ScalarEvent) else None
-        is_key = self.is_mapping and self.parts % 2 == 0
+    def take(self, event: yaml.NodeEvent, lines: dict[str, int]) -> None:
+        """Check a key, whose line is kept; count it, or a value."""
+        if not self.is_mapping:
+            self.place = f"{self.above}{self.parts}."
+        elif self.parts % 2 == 0:
+            self._check_key(event, lines)
         self.parts += 1
-        if is_key:
-            self._check_key(word, event.start_mark.line + 1)
 
-    def _check_key(self, word: str | None, line: int) -> None:
-        if word is None:
+    def _check_key(self, event: yaml.NodeEvent, lines: dict[str, int]) -> None:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise BadInputError(f"a config must have its keys written out. Got an alias in line {line}.")
+        if not isinstance(event, yaml.ScalarEvent):
             return
-        if word in self.lines:
-            raise BadInputError(
-                f"a config must have each key once. Got {word!r} in line {self.lines[word]} and in line {line}."
-            )
-        self.lines[word] = line
+        key = f"{self.above}{event.value}"
+        if key in lines:
+            lines_of_key = f"line {lines[key]} and in line {line}"
+            raise BadInputError(f"a config must have each key once. Got {key!r} in {lines_of_key}.")
+        lines[key] = line
+        self.place = f"{key}."

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped] # it brings no annotations
 from jsonargparse import Namespace, get_loader
+from lightning.pytorch.callbacks import Timer
 
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES
@@ -26,6 +27,10 @@ FREE = (
 
 LIMITS = ("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.min_epochs", "trainer.min_steps")
 """Keys that may change because a run may go on for longer than it was meant to."""
+
+
+MOST_EPOCHS = 1000
+"""Lightning's limit where neither epochs, nor steps, nor the time are limited."""
 
 
 def resumes_in_place(run: Path, checkpoint: Path, before: Namespace, now: Namespace) -> bool:
@@ -106,13 +111,32 @@ def check_that_something_is_left(path: Path, trainer: Namespace) -> None:
         trainer: The settings of the trainer.
     """
     checkpoint = read_checkpoint(path)
+    unlimited = trainer.max_epochs is None and trainer.max_steps == -1 and trainer.max_time is None
     for key, done in {"max_epochs": _epochs_trained(checkpoint), "max_steps": checkpoint["global_step"]}.items():
-        limit = trainer[key]
+        limit = MOST_EPOCHS if key == "max_epochs" and unlimited else trainer[key]
         if limit is not None and 0 <= limit <= done:
             raise BadInputError(
                 f"{_finished(path)}: trainer.{key} must be more than the {done} of {path}. Got {limit}. To go on, add "
                 f"for example --trainer.{key} {max(2 * done, 1)}."
             )
+
+
+def check_that_time_is_left(path: Path, trainer: Namespace) -> None:
+    """Raise BadInputError if a checkpoint has been trained for all the time of the run that would go on from it.
+
+    Args:
+        path: The checkpoint.
+        trainer: The settings of the trainer.
+    """
+    elapsed = read_checkpoint(path)["callbacks"].get("Timer", {}).get("time_elapsed", {}).get("train", 0.0)
+    limit = None if trainer.max_time is None else Timer(trainer.max_time).time_remaining()
+    if limit is not None and elapsed >= limit:
+        days, seconds = divmod(2 * int(elapsed) + 60, 24 * 3600)
+        more = f"{days:02}:{seconds // 3600:02}:{seconds % 3600 // 60:02}:{seconds % 60:02}"
+        raise BadInputError(
+            f"{_finished(path)}: trainer.max_time must be more than the {elapsed:.1f} seconds of {path}. Got "
+            f"{trainer.max_time}. To go on, add for example --trainer.max_time {more}."
+        )
 
 
 def _epochs_trained(checkpoint: dict[str, Any]) -> int:
@@ -133,8 +157,10 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def _load(text: str) -> Any:
-    get_loader("yaml")(text)  # which bounds its size, and forgets the classes
-    return yaml.safe_load(text)
+    """Return a config's content as a parser reads it, which forgets the classes, and their names."""
+    config, named = get_loader("yaml")(text), yaml.safe_load(text)
+    parts = {key: named[key] for key in ("model", "data") if isinstance(named.get(key), dict)}
+    return {**config, **{f"{key}.class_path": part.get("class_path") for key, part in parts.items()}}
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -162,7 +188,9 @@ def _finished(path: Path) -> str:
     if not marked_at(run):
         return f"nothing is left to train from {path}"
     at = finished_at(run)
-    return f"the run in {path.parent.parent} is finished" + (f", since {at}" if at else "")
+    if at is None:  # it was killed
+        return f"the run in {path.parent.parent} has been trained further than that"
+    return f"the run in {path.parent.parent} is finished, since {at}"
 
 
 def _describe(config: Namespace | None) -> str:

@@ -47,11 +47,12 @@ class RunFolder:
         self.path = path
         self.is_new = is_new
         self._made = made
+        self._is_owner = _is_first_process()  # the others may have been told of a folder by an earlier program
         self._found = self._checkpoints()
         self._replaced: dict[Path, bytes] = {}  # what was in the files that `start` has written
         self._events: set[Path] = set()
         self._lock = FileLock(path / ".lock")
-        if not _is_first_process():
+        if not self._is_owner:
             return
         try:
             self._lock.acquire(timeout=SECONDS_TO_WAIT)
@@ -85,7 +86,7 @@ class RunFolder:
         Args:
             config: The run's config, as YAML.
         """
-        if _is_first_process():
+        if self._is_owner:
             written = (self.path / "config.yaml", self.path / MARK)
             self._events = set(self.path.glob(EVENTS))
             self._replaced = {path: path.read_bytes() for path in written if path.is_file()}
@@ -94,21 +95,23 @@ class RunFolder:
 
     def finish(self) -> None:
         """Write into the mark that the run has ended by itself."""
-        if _is_first_process():
+        if self._is_owner:
             mark_finished(self.path)
 
     def release(self) -> None:
-        """Release the lock."""
+        """Release the lock. Programs that are started later are not told of the folder."""
         self._lock.release()
+        if self._is_owner and os.environ.get(SHARED) == str(self.path):
+            del os.environ[SHARED]
 
     def discard(self) -> None:
         """Undo the start and release the lock: a new folder is removed, with those that were made for it and are empty.
 
-        In a folder that goes on, config and mark are what they were.
+        In a folder that goes on, config and mark are what they were. Only the process that made a folder removes it.
         """
         self._put_back()
         self.release()
-        if self.is_new:
+        if self.is_new and self._is_owner:
             shutil.rmtree(self.path, ignore_errors=True)  # another process of the run may be removing it too
             with suppress(OSError):  # the folders hold other runs
                 for folder in self._made:

@@ -73,6 +73,8 @@ def _last_values(trainer: Trainer) -> dict[str, Values]:
 
 def _best_and_last(values: Values, mode: str) -> str:
     sign = 1 if mode == "min" else -1
+    if all(isnan(value) for value, _ in values):
+        return "it was never a number"
     best, last = min(values, key=lambda pair: (isnan(pair[0]), sign * pair[0])), values[-1]
     if best == last:
         return _show(last) + (", the last and the best" if len(values) > 1 else "")

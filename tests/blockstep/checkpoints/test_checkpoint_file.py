@@ -333,6 +333,40 @@ def test_a_checkpoint_that_inflates_is_refused_before_it_is_loaded(load, checkpo
     assert_refused(content, tmp_path / "small.ckpt", "is compressed", load)
 
 
+def with_checksum(archive):
+    return archive + MARK + hashlib.sha256(archive).hexdigest().encode()
+
+
+def nested_tuple():
+    value = ()
+    for _ in range(200):
+        value = (value,)
+    return {value: 1}
+
+
+class Bytes:
+    """Pickled as a call that makes many bytes of a number."""
+
+    def __reduce__(self):
+        return bytearray, (1000,)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [(nested_tuple(), "more than 50 levels of tuples"), (b"bytes", "calls _codecs encode")]
+)
+def test_a_checkpoint_that_is_larger_in_memory_or_deeper_than_it_looks_is_refused(value, why, tmp_path):
+    archive = io.BytesIO()
+    torch.save({"value": value}, archive)
+    assert_refused(with_checksum(archive.getvalue()), tmp_path / "small.ckpt", why, read_checkpoint)
+
+
+def test_a_checkpoint_that_makes_many_bytes_of_a_number_is_refused(tmp_path):
+    archive = io.BytesIO()
+    torch.save({"value": Bytes()}, archive)
+    content = with_checksum(archive.getvalue())
+    assert_refused(content, tmp_path / "small.ckpt", "bytearray, and could fill the memory", read_checkpoint)
+
+
 def cyclic():
     value = {}
     value["value"] = value

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from block_fits import fit
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from small_net import Data, Net, Probe, same_weights
@@ -121,6 +122,55 @@ def test_the_last_state_is_saved_no_more_often_than_the_clock_allows(tmp_path, m
     monkeypatch.setattr(timed_logger, "SECONDS_BETWEEN_WRITES", 3600)
     run(tmp_path)
     assert [path.name for path in tmp_path.glob("*-*.ckpt")] == ["33-3.ckpt"]
+
+
+class Accumulates(Callback):
+    """Sets the trainer's accumulation as an epoch starts, and has a state of its own."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        trainer.accumulate_grad_batches = 4
+
+    def state_dict(self):
+        return {"own": 1}
+
+
+class AccumulatingNet(Net):
+    def on_train_epoch_start(self):
+        super().on_train_epoch_start()
+        self.trainer.accumulate_grad_batches = 4
+
+
+class Halves(Callback):
+    """Halves the learning rate as an epoch starts, which the optimizer's state then holds."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] *= 0.5
+
+
+@pytest.mark.parametrize("who", ["callback", "module"])
+def test_what_a_hook_sets_as_an_epoch_starts_holds_after_a_resume_within_it(who, tmp_path):
+    def train(folder, **options):
+        net, more = (AccumulatingNet(), []) if who == "module" else (Net(), [Accumulates()])
+        callbacks = [ExactResume(), KeepAll(folder / "last.ckpt"), *more]
+        return fit(folder, net=net, data=Data(block_size=1), callbacks=callbacks, enable_checkpointing=True, **options)
+
+    whole, net, _ = train(tmp_path / "whole", max_epochs=2)
+    train(tmp_path / "part", max_steps=2)
+    resumed, same, _ = train(tmp_path / "rest", max_epochs=2, ckpt_path=tmp_path / "part" / "last.ckpt")
+    assert resumed.global_step == whole.global_step
+    assert same_weights(net, same)
+
+
+def test_what_the_optimizer_has_saved_is_not_changed_a_second_time(tmp_path):
+    def train(folder, **options):
+        callbacks = [ExactResume(), KeepAll(folder / "last.ckpt"), Halves()]
+        return fit(folder, data=Data(block_size=1), callbacks=callbacks, enable_checkpointing=True, **options)
+
+    _, net, _ = train(tmp_path / "whole", max_epochs=2)
+    train(tmp_path / "part", max_steps=5)
+    _, same, _ = train(tmp_path / "rest", max_epochs=2, ckpt_path=tmp_path / "part" / "last.ckpt")
+    assert same_weights(net, same)
 
 
 def test_gradients_are_accumulated_after_a_resume_within_an_epoch_as_before_it(example, monkeypatch):

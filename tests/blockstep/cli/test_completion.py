@@ -7,6 +7,8 @@ import pytest
 from example.cli import APPLICATION
 from systems import needs_bash
 
+from blockstep.cli.application import COMMANDS
+
 ASK = """
 source ./script
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
@@ -15,14 +17,14 @@ echo "${COMPREPLY[@]}"
 """
 
 COMPLETED = {
-    ("",): "fit validate test predict view completion own --help --version",
+    ("",): f"{' '.join(COMMANDS)} own --help --version",
     ("pre",): "predict",
     ("fit", "--data.batch"): "--data.batch_size",
     ("fit", "--on"): "--on_nan",
     ("predict", "--on"): "",
     ("predict", "--out"): "--output",
     ("fit", "--out"): "",
-    ("view", "--po"): "--port",
+    ("view", "--po"): "--port" if "view" in COMMANDS else "",  # an extra
     ("own", "--"): "--help --whatever",
     ("fit", "--model.engine", ""): "eager compiled",
     ("fit", "--model.engine", "=", "c"): "compiled",

@@ -18,6 +18,16 @@ def test_a_rank_that_a_lone_process_has_inherited_is_refused_and_nothing_is_left
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_folder_that_such_a_process_did_not_make_is_not_removed(shared):
+    folder = Path("victim" if shared else "runs/run/of_the_first_process")
+    folder.mkdir(parents=True)
+    (folder / "thesis.txt").write_text("all of it")
+    more = {"BLOCKSTEP_RUN_FOLDER": str(folder)} if shared else {}
+    assert start(*FIT, RANK="1", **more).returncode == 2
+    assert (folder / "thesis.txt").read_text() == "all of it"
+
+
 @pytest.mark.parametrize("variable", ["RANK", "MPLBACKEND"])
 def test_a_variable_with_which_a_library_cannot_be_imported_is_one_message(variable):
     done = start(*FIT, **{variable: "nonsense"})

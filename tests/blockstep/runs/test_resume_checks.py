@@ -178,3 +178,27 @@ def test_a_run_that_ended_within_an_epoch_goes_on_with_its_next_step(example):
 def test_bad_input_does_not_remove_a_resumed_run(one_epoch, example):
     assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=2", "--trainer.precision=nonsense") == 2
     assert LAST.exists()
+
+
+def test_a_run_without_a_limit_has_lightnings_and_is_finished_after_it(example, capsys):
+    small = ("--data.num_training=10", "--data.num_validation=5", "--trainer.limit_val_batches=0")
+    assert example("fit", *small, "--trainer.max_epochs=1000") == 0
+    assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=null") == 2
+    assert "trainer.max_epochs must be more than the 1000 of" in capsys.readouterr().err
+
+
+def test_a_run_whose_time_has_passed_is_finished(example, capsys):
+    words = ("--data.num_validation=50", "--trainer.max_epochs=100000", "--trainer.max_time=00:00:00:01")
+    assert example("fit", *words) == 0
+    assert example("fit", "--ckpt_path=last") == 2
+    said = capsys.readouterr().err
+    assert "is finished, since" in said
+    assert "add for example --trainer.max_time 00:00:01:0" in said
+
+
+def test_a_number_that_is_written_otherwise_in_an_edited_config_is_what_the_parser_reads(example, capsys):
+    assert example("fit", "--data.num_validation=50", "--data.num_training=100") == 0
+    config = Path("runs/run/version_0/config.yaml")
+    config.write_text(config.read_text().replace("num_training: 100", "num_training: 0144"))
+    assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 2
+    assert "data.num_training was 100 and would be '0144'" in capsys.readouterr().err
