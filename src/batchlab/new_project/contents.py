@@ -56,6 +56,7 @@ def _own(file: str, name: str, example: str) -> str:
     text = PART.sub(lambda part: part["lines"] if part["example"] == example else "", read_file(file))
     if not file.endswith(".py"):
         text = text.replace("\n\n\n", "\n\n")  # on both sides of what was left out
+    text = text.rstrip("\n") + "\n" * text.endswith("\n")
     if file == "pyproject.toml":
         for key, value in OWN_LINES.items():
             text = re.sub(rf'^{key} = ".*"$', f'{key} = "{value.format(name=name)}"', text, count=1, flags=re.MULTILINE)

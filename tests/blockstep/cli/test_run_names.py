@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engines import needs_compiled_engine
 from example.cli import APPLICATION
 from started import saved_config
 
@@ -46,7 +47,7 @@ NAMES = {
     ("--model.optimizer=SGD", "--model.optimizer.momentum=0.9", "--data.batch_size=1"): "online-momentum_0.9",
     ("--model.optimizer=Adam", "--model.optimizer.betas=[0.8,0.9]"): "adam-betas_0.8_0.9",
     ("--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=5"): "steplr-step_size_5",
-    ("--model.engine=compiled", "--data.shuffle=true"): "compiled-shuffle",
+    ("--data.shuffle=true",): "shuffle",
     ("--trainer.max_epochs=7", "--seed_everything=3", "--on_nan=ignore"): "minibatch",
     ("--name=mine", "--data.batch_size=32"): "mine",
     ("--name=null", "--data.batch_size=32"): "batch_size_32",
@@ -56,6 +57,11 @@ NAMES = {
 @pytest.mark.parametrize(("words", "name"), NAMES.items(), ids=NAMES.values())
 def test_a_run_is_named_by_the_settings_of_model_and_data_that_differ(words, name, named):
     assert named(*words) == name
+
+
+@needs_compiled_engine
+def test_a_word_that_is_chosen_is_in_the_name(named):
+    assert named("--model.engine=compiled", "--data.shuffle=true") == "compiled-shuffle"
 
 
 def test_many_settings_make_a_name_of_eighty_letters_at_most(named):

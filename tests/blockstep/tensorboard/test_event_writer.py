@@ -14,7 +14,7 @@ from blockstep.tensorboard.event_writer import EventFile, EventWriter
 def events(folder):
     """All events of a folder, without their times and the name of their writer."""
     found = []
-    for path in sorted(Path(folder).iterdir()):
+    for path in sorted(Path(folder).iterdir(), key=lambda path: int(path.suffix[1:])):  # in the order of their making
         for event in EventFileLoader(str(path)).Load():
             event.wall_time = 0
             event.ClearField("source_metadata")
