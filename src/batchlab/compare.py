@@ -16,6 +16,7 @@ from batchlab import plots
 from batchlab.epoch_report import DRAWN_EVENTS, mesh_probabilities
 from batchlab.model import BinaryClassifier
 from batchlab.toy import draw_events, posterior
+from blockstep.base.aligned import aligned
 from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError, RunError
 from blockstep.checkpoints.checkpoint_file import load_settings
@@ -104,8 +105,7 @@ def summarize(folder: Path) -> Row:
 def as_text(rows: Sequence[Row]) -> str:
     """Return the table as aligned text."""
     cells = [list(COLUMNS)] + [[format(row[name], form) for name, form in COLUMNS.items()] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in cells)
+    return aligned(cells)
 
 
 def _parser() -> argparse.ArgumentParser:

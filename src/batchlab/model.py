@@ -11,11 +11,10 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from batchlab.evaluation import Evaluation
 from blockstep.base.errors import at_least, at_most
-from blockstep.base.factories import OptimizerFactory, SchedulerFactory, call_factory, class_config
+from blockstep.base.factories import OptimizerFactory, SchedulerFactory, call_factory, class_config, make_optimizer
 from blockstep.blocks.training import BlockTraining
 from blockstep.checkpoints.checkpoint_file import CheckedLoading
 
@@ -161,13 +160,7 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and, if there is one, its scheduler."""
-        optimizer = self.optimizer(self.parameters())
-        if self.lr_scheduler is None:
-            return optimizer
-        scheduler = self.lr_scheduler(optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/loss"}}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+        return make_optimizer(self.parameters(), self.optimizer, self.lr_scheduler)
 
     def _log_scores(self, stage: str) -> None:
         self.log_scores({f"{stage}/{name}": score for name, score in self.evaluation.compute().items()})

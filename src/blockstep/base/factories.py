@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
@@ -46,7 +47,12 @@ def class_config(factory: Callable[..., object], cls: type) -> dict[str, Any]:
             f"An optimizer or lr_scheduler must be a class or a functools.partial of one, so that a checkpoint can "
             f"name it. Got {factory!r} instead."
         )
-    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": getattr(factory, "keywords", {})}
+    return {"class_path": import_path(cls), "init_args": getattr(factory, "keywords", {})}
+
+
+def import_path(cls: type) -> str:
+    """Return the path by which a config names a class."""
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def restore_factories(hyperparameters: Any) -> dict[str, Any]:
@@ -96,7 +102,7 @@ def load_factory(key: str, config: Any) -> Callable[..., Any]:
     cls = _imported_subclass(base, config["class_path"])
     if cls is None:
         raise ValueError(
-            f"{key} must name a subclass of {base.__module__}.{base.__qualname__}, of a module that is imported "
+            f"{key} must name a subclass of {import_path(base)}, of a module that is imported "
             f"already. Got {config['class_path']!r} instead."
         )
     if not (isinstance(config["init_args"], dict) and all(map(_is_plain, config["init_args"].values()))):
@@ -110,6 +116,25 @@ def call_factory(key: str, factory: Callable[[Given], Made], given: Given) -> Ma
         return factory(given)
     except (ValueError, TypeError) as error:
         raise type(error)(f"model.{key}: {error}") from error
+
+
+def make_optimizer(
+    parameters: Iterable[Any], optimizer: OptimizerFactory, lr_scheduler: SchedulerFactory | None
+) -> OptimizerLRScheduler:
+    """Return what `configure_optimizers` returns: the optimizer and, if there is one, its scheduler.
+
+    Args:
+        parameters: The module's.
+        optimizer: Makes the optimizer.
+        lr_scheduler: Makes the scheduler, which is stepped once an epoch; `ReduceLROnPlateau` watches val/loss.
+    """
+    made = optimizer(parameters)
+    if lr_scheduler is None:
+        return made
+    scheduler = lr_scheduler(made)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return {"optimizer": made, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/loss"}}
+    return {"optimizer": made, "lr_scheduler": {"scheduler": scheduler}}
 
 
 def _imported_subclass(base: type, path: Any) -> type | None:

@@ -219,12 +219,12 @@ def check_weights_fit(model: nn.Module, path: Path) -> None:
 
 
 def _shapes(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """The shapes of weights, whether they are dense and in memory, and their types, unless they can be converted."""
-    return {
-        name: (value.shape, value.layout, value.is_meta, None if value.is_floating_point() else value.dtype)
-        for name, value in weights.items()
-        if isinstance(value, Tensor)
-    } | {name: None for name, value in weights.items() if not isinstance(value, Tensor)}
+    return {name: _shape(value) if isinstance(value, Tensor) else None for name, value in weights.items()}
+
+
+def _shape(weight: Tensor) -> tuple[Any, ...]:
+    """The shape of a weight, whether it is dense and in memory, and its type, unless that can be converted."""
+    return weight.shape, weight.layout, weight.is_meta, None if weight.is_floating_point() else weight.dtype
 
 
 def _write(path: Path, checkpoint: dict[str, Any]) -> None:

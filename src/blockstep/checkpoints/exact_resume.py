@@ -54,7 +54,6 @@ class ExactResume(Callback):
         self._metrics: dict[str, Tensor] = {}
         self._trainer: Trainer | None = None
         self._settings_at_start: dict[str, Any] = {}
-        self._restored_settings: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Keep the settings that hooks can change."""
@@ -88,7 +87,7 @@ class ExactResume(Callback):
         for name, value in state_dict.get("trainer", {}).items():
             if name not in SETTINGS or not _may_be_set(name, value):
                 raise BadInputError(f"callbacks.ExactResume.trainer must hold settings. Got {name}: {describe(value)}.")
-        self._restored, self._restored_settings = state_dict, state_dict.get("trainer", {})
+        self._restored = state_dict
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the logged metrics until training starts."""
@@ -110,7 +109,7 @@ class ExactResume(Callback):
         trainer.callback_metrics.update(self._metrics)
         self._restore()
         if trainer.fit_loop.restarted_mid_epoch:
-            for name, value in self._restored_settings.items():
+            for name, value in self._restored.get("trainer", {}).items():
                 setattr(trainer, name, value)
         else:
             self._restored = {}

@@ -10,7 +10,9 @@ from typing import Any
 
 from lightning.pytorch import LightningModule
 
+from blockstep.base.aligned import aligned
 from blockstep.base.errors import BadInputError
+from blockstep.base.factories import class_config, import_path
 from blockstep.cli.application import Application
 from blockstep.cli.commands import train
 from blockstep.runs.csv_logger import read_rows
@@ -37,11 +39,7 @@ class FinishedRun:
     def __repr__(self) -> str:
         rows = list(zip(*self.metrics.values(), strict=True))[-LAST_ROWS:]
         cells = [list(self.metrics), *([f"{value:.6g}" for value in row] for row in rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-        ]
-        return "\n".join([f"{type(self.model).__name__} in {self.folder}", *lines])
+        return f"{type(self.model).__name__} in {self.folder}\n{aligned(cells)}"
 
 
 def fit(application: Application, settings: Mapping[str, Any]) -> FinishedRun:
@@ -68,8 +66,8 @@ def _words(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:
     for name, value in settings.items():
         key = f"{above}{name}"
         if key in ("model", "data") and isinstance(value, type | partial):
-            cls = value.func if isinstance(value, partial) else value
-            yield f"--{key}={_import_path(cls)}"
+            cls: Any = value.func if isinstance(value, partial) else value
+            yield f"--{key}={import_path(cls)}"
             yield from _words(value.keywords if isinstance(value, partial) else {}, f"{key}.")
         elif isinstance(value, Mapping) and "class_path" not in value:
             yield from _words(value, f"{key}.")
@@ -80,15 +78,12 @@ def _words(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:
 def _plain(key: str, value: Any) -> Any:
     """Return a value that JSON does not know as one that a config may hold."""
     if isinstance(value, type):
-        return _import_path(value)
+        return import_path(value)
     if isinstance(value, partial):
-        return {"class_path": _import_path(value.func), "init_args": value.keywords}
+        cls: Any = value.func
+        return class_config(value, cls)
     if isinstance(value, Path):
         return str(value)
     raise BadInputError(
         f"{key} must be a value that a config can hold, a class, or a partial of one. Got {type(value).__name__}."
     )
-
-
-def _import_path(cls: Any) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"

@@ -92,7 +92,7 @@ def _sections(parser: LightningArgumentParser) -> Iterator[tuple[str, list[Actio
 
 def _actions(parser: LightningArgumentParser, group: str) -> list[Action]:
     """The options of a group, without those that ask for help; of "", those without a group."""
-    options = parser._actions  # noqa: SLF001
+    options = parser._actions  # noqa: SLF001 - argparse has no public name for them
     wanted = [action for action in options if action.help != SUPPRESS and not action.dest.endswith("help")]
     groups = {action.dest.partition(".")[0] for action in wanted if "." in action.dest}
     return [action for action in wanted if action.dest not in groups and _group(action) == group]

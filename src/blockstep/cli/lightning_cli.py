@@ -21,7 +21,7 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base.errors import BadInputError
-from blockstep.base.factories import CLASSES, class_config
+from blockstep.base.factories import CLASSES, class_config, import_path
 from blockstep.checkpoints.checkpoint_file import check_weights_fit
 from blockstep.checkpoints.comparison import CompareContents
 from blockstep.checkpoints.first_save import TriedCheckpointIO
@@ -94,7 +94,7 @@ class CommandLine(LightningCLI):
     def foreign_classes(self) -> dict[str, str]:
         """The import paths of those classes, by key, that are not the application's own."""
         own = {"model": self.application.model, "data": self.application.data}
-        paths = {key: f"{cls.__module__}.{cls.__qualname__}" for key, cls in self.classes.items()}
+        paths = {key: import_path(cls) for key, cls in self.classes.items()}
         return {key: path for key, path in paths.items() if self.classes[key] is not resolve_name(own[key])}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:

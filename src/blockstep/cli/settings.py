@@ -16,7 +16,6 @@ from blockstep.runs.resume_checks import (
     check_config_kept,
     check_optimizer_kept,
     check_that_something_is_left,
-    check_that_time_is_left,
     resumes_in_place,
 )
 from blockstep.runs.run_mark import newest_last, plain_path, run_of_last
@@ -86,7 +85,6 @@ def _parse_with_run(
     config = _parse(parser, [*settings, *(emptied_lists(args) if run else []), *args])
     in_place = run is not None and resumes_in_place(run, path, before, config)
     check_that_something_is_left(path, config.trainer)
-    check_that_time_is_left(path, config.trainer)
     check_optimizer_kept(path, before, config)
     config.ckpt_path = str(path)
     return config, run if in_place else None

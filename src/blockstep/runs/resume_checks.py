@@ -104,7 +104,7 @@ def check_optimizer_kept(path: Path, before: Namespace, now: Namespace) -> None:
 
 
 def check_that_something_is_left(path: Path, trainer: Namespace) -> None:
-    """Raise BadInputError if a checkpoint has all the epochs or steps of the run that would go on from it.
+    """Raise BadInputError if a checkpoint has all the epochs, steps or time of the run that would go on from it.
 
     Args:
         path: The checkpoint.
@@ -119,16 +119,11 @@ def check_that_something_is_left(path: Path, trainer: Namespace) -> None:
                 f"{_finished(path)}: trainer.{key} must be more than the {done} of {path}. Got {limit}. To go on, add "
                 f"for example --trainer.{key} {max(2 * done, 1)}."
             )
+    _check_that_time_is_left(path, checkpoint, trainer)
 
 
-def check_that_time_is_left(path: Path, trainer: Namespace) -> None:
-    """Raise BadInputError if a checkpoint has been trained for all the time of the run that would go on from it.
-
-    Args:
-        path: The checkpoint.
-        trainer: The settings of the trainer.
-    """
-    elapsed = read_checkpoint(path)["callbacks"].get("Timer", {}).get("time_elapsed", {}).get("train", 0.0)
+def _check_that_time_is_left(path: Path, checkpoint: dict[str, Any], trainer: Namespace) -> None:
+    elapsed = checkpoint["callbacks"].get("Timer", {}).get("time_elapsed", {}).get("train", 0.0)
     limit = None if trainer.max_time is None else Timer(trainer.max_time).time_remaining()
     if limit is not None and elapsed >= limit:
         days, seconds = divmod(2 * int(elapsed) + 60, 24 * 3600)

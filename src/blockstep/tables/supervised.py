@@ -8,10 +8,9 @@ from lightning.pytorch import Callback
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from blockstep.base.errors import BadInputError, at_least, at_most
-from blockstep.base.factories import OptimizerFactory, SchedulerFactory, call_factory, class_config
+from blockstep.base.factories import OptimizerFactory, SchedulerFactory, call_factory, class_config, make_optimizer
 from blockstep.blocks.training import BlockTraining
 from blockstep.checkpoints.checkpoint_file import CheckedLoading
 from blockstep.tables.evaluation import Evaluation
@@ -133,13 +132,7 @@ class Supervised(CheckedLoading, BlockTraining):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and, if there is one, its scheduler."""
-        optimizer = self.optimizer(self.parameters())
-        if self.lr_scheduler is None:
-            return optimizer
-        scheduler = self.lr_scheduler(optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/loss"}}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+        return make_optimizer(self.parameters(), self.optimizer, self.lr_scheduler)
 
     def _log_scores(self, stage: str) -> None:
         scores = self.scores(*self.evaluation.compute())

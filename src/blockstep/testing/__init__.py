@@ -8,7 +8,6 @@ In the spirit of scikit-learn's `check_estimator`. One line in a test file makes
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule
 
@@ -28,7 +27,7 @@ def check_data(data: LightningDataModule) -> None:
     Raises:
         BrokenRuleError: If it does not. The message names each broken rule, what was found, and what to do.
     """
-    check_all(_checks(None, data))
+    check_all(_data_checks(data))
 
 
 def check_module(module: LightningModule, data: LightningDataModule) -> None:
@@ -41,7 +40,7 @@ def check_module(module: LightningModule, data: LightningDataModule) -> None:
     Raises:
         BrokenRuleError: If it does not. The message names each broken rule, what was found, and what to do.
     """
-    check_all(_checks(module, data)[len(DATA_RULES) :])
+    check_all(_module_checks(module, data))
 
 
 def rules_as_tests(data: LightningDataModule, module: LightningModule | None = None) -> Callable[..., None]:
@@ -53,7 +52,7 @@ def rules_as_tests(data: LightningDataModule, module: LightningModule | None = N
     """
     import pytest  # only where there are tests
 
-    checks = _checks(module, data)
+    checks = _data_checks(data) + ([] if module is None else _module_checks(module, data))
 
     @pytest.mark.parametrize("check", checks, ids=[check.rule.name for check in checks])
     def test(check: Check) -> None:
@@ -62,7 +61,9 @@ def rules_as_tests(data: LightningDataModule, module: LightningModule | None = N
     return test
 
 
-def _checks(module: LightningModule | None, data: LightningDataModule) -> list[Check]:
-    checks = [Check(rule, (data,)) for rule in DATA_RULES]
-    subjects: tuple[Any, ...] = (module, data)
-    return checks if module is None else checks + [Check(rule, subjects) for rule in MODULE_RULES]
+def _data_checks(data: LightningDataModule) -> list[Check]:
+    return [Check(rule, (data,)) for rule in DATA_RULES]
+
+
+def _module_checks(module: LightningModule, data: LightningDataModule) -> list[Check]:
+    return [Check(rule, (module, data)) for rule in MODULE_RULES]

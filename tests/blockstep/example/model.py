@@ -9,9 +9,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import SGD
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from blockstep.base.factories import OptimizerFactory, SchedulerFactory, call_factory, class_config
+from blockstep.base.factories import OptimizerFactory, SchedulerFactory, call_factory, class_config, make_optimizer
 from blockstep.blocks.training import BlockTraining
 from blockstep.checkpoints.checkpoint_file import CheckedLoading
 
@@ -78,10 +77,4 @@ class Classifier(CheckedLoading, BlockTraining):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and, if there is one, its scheduler."""
-        optimizer = self.optimizer(self.parameters())
-        if self.lr_scheduler is None:
-            return optimizer
-        scheduler = self.lr_scheduler(optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/loss"}}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+        return make_optimizer(self.parameters(), self.optimizer, self.lr_scheduler)
