@@ -1,6 +1,5 @@
 """Pictures of the events and of a classifier's probabilities: arrays in, pixels or a matplotlib Figure out."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,10 +18,10 @@ from matplotlib.patches import Polygon
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter
 from numpy.typing import NDArray
-from PIL import Image
 
 from batchlab.levels import COMMON_LEVELS, Array, Field, Scale, as_field
 from blockstep.base.atomic_files import write_atomically
+from blockstep.base.png import as_png
 
 Pixels = NDArray[np.uint8]
 Style = Literal["notebook", "accessible"]
@@ -66,11 +65,11 @@ class ContourFigure:
         self._contour: QuadContourSet | None = None
         self._note = self._axes.text(0, -4.4, "", ha="center", bbox={"facecolor": "white", "alpha": 0.9})
         events = _scatter(self._axes, x, t, style, size=4)
-        self._bar, self._range = self._add_scale()
+        _legend(self._axes)
+        self._labels, self._range = self._add_scale()
         # In this order, from the contour up: it covers half of the frame's width.
         self._changing: tuple[Artist, ...] = (
-            *events, *self._axes.spines.values(), _legend(self._axes), self._note, self._title, self._bar.yaxis,
-            self._range,
+            *events, *self._axes.spines.values(), self._note, self._title, *self._labels, self._range,
         )  # fmt: skip
         for artist in self._changing:
             artist.set_animated(True)  # leaves it out of the ground
@@ -90,23 +89,28 @@ class ContourFigure:
         self._contour = _fill(self._axes, field)
         self._title.set_text(title)
         self._note.set_text(field.note)
-        self._bar.set_yticklabels(field.labels()[::2])
+        for label, words in zip(self._labels, field.labels()[::2], strict=True):
+            label.set_text(words)
         self._range.set_xy(field.marked_range())
         self._canvas.restore_region(self._ground)
         for artist in (self._contour, *self._changing):
             self.figure.draw_artist(artist)
         return _rgb(self._canvas)
 
-    def _add_scale(self) -> tuple[Axes, Polygon]:
-        """Add the colour bar, and to its left the strip with the mark of the range, which reaches to the bar."""
-        bar = self.figure.add_axes((0.81, 0.11, 0.03, 0.76))
-        self.figure.colorbar(ScalarMappable(cmap=COLORS), cax=bar, ticks=COMMON_LEVELS[::2])
+    def _add_scale(self) -> tuple[list[Text], Polygon]:
+        """Add the colour bar, and to its left the strip with the mark of the range, which reaches to the bar.
+
+        The labels of the bar are plain texts, since an axis measures all of its labels whenever it is drawn.
+        """
+        bar = self.figure.add_axes((0.825, 0.11, 0.03, 0.76))
+        self.figure.colorbar(ScalarMappable(cmap=COLORS), cax=bar, ticks=COMMON_LEVELS[::2]).set_ticklabels([])
         bar.set_title("p(signal | x)", fontsize=9)
-        strip = self.figure.add_axes((0.765, 0.11, 0.015, 0.76), xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[0, 1])
-        for axes in (bar, strip):
-            axes.tick_params(labelsize=8)
+        places = bar.get_yaxis_transform()
+        labels = [bar.text(1.6, at, "", va="center", fontsize=8, transform=places) for at in COMMON_LEVELS[::2]]
+        strip = self.figure.add_axes((0.78, 0.11, 0.015, 0.76), xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[0, 1])
+        strip.tick_params(labelsize=8)
         (mark,) = strip.fill([0], [0], color="black", alpha=0.5, linewidth=1, clip_on=False)
-        return bar, mark
+        return labels, mark
 
 
 def mesh() -> NDArray[np.float64]:
@@ -157,9 +161,7 @@ def pixels(figure: Figure) -> Pixels:
 
 def write_picture(path: Path, image: Pixels) -> None:
     """Write an RGB image, shape (height, width, 3), as a PNG file, atomically."""
-    content = io.BytesIO()
-    Image.fromarray(image).save(content, "png")
-    write_atomically(path, content.getvalue())
+    write_atomically(path, as_png(image))
 
 
 def _fill(axes: Axes, field: Field) -> QuadContourSet:
@@ -197,7 +199,9 @@ def _scatter(axes: Axes, x: Array, t: Array, style: Style, size: float, alpha: f
 
 
 def _legend(axes: Axes) -> Legend:
-    return axes.legend(loc="upper right", framealpha=0.95, fontsize=9, markerscale=2)
+    """Name the events above the frame, where the legend hides nothing and stays while contours change."""
+    look: dict[str, Any] = {"frameon": False, "borderaxespad": 0.2, "columnspacing": 1, "handletextpad": 0}
+    return axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=9, markerscale=2, **look)
 
 
 def _rgb(canvas: FigureCanvasAgg) -> Pixels:

@@ -40,7 +40,7 @@ def words(figure):
 def strip_and_bar(figure):
     """The corners of the range's mark, and the labels of the colour bar."""
     _, bar, strip = figure.axes
-    return strip.patches[0].get_xy()[:6], [label.get_text() for label in bar.get_yticklabels()]
+    return strip.patches[0].get_xy()[:6], [label.get_text() for label in bar.texts]
 
 
 def test_the_mesh_covers_the_square():

@@ -18,13 +18,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.data import extract_batch_size
 from numpy.typing import NDArray
-from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams, text
 
 from blockstep.base.errors import Interrupted
+from blockstep.base.png import as_png
 from blockstep.base.showing import Showing, shielded
 from blockstep.base.timed_logger import TimedLogger
 from blockstep.blocks.loader import Block
@@ -213,9 +213,6 @@ class RunEvents(Showing, TimedLogger, TensorBoardLogger):
 
 def picture_summary(tag: str, pixels: NDArray[np.uint8]) -> Summary:
     """Return a picture, shape (height, width, 3), as an event file holds it."""
-    png = io.BytesIO()
-    # A third less time than at the default level, for a tenth more bytes.
-    Image.fromarray(pixels).save(png, "png", compress_level=3)
     height, width, channels = pixels.shape
-    picture = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
+    picture = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=as_png(pixels))
     return Summary(value=[Summary.Value(tag=tag, image=picture)])
