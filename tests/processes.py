@@ -9,8 +9,8 @@ from contextlib import contextmanager
 HEAVY = {"jsonargparse", "lightning", "matplotlib", "numpy", "scipy", "tensorboard", "torch", "torchmetrics", "yaml"}
 
 # What a fit of the default config does not use and may be installed. Lightning and torchmetrics import more than is
-# used here (torch._dynamo, matplotlib.pyplot), which this project cannot change.
-UNUSED_IN_FIT = {"jax", "pandas", "scipy", "sklearn", "tensorboard.program"}
+# used here (torch._dynamo, matplotlib.pyplot, scipy where it is installed), which this project cannot change.
+UNUSED_IN_FIT = {"jax", "pandas", "sklearn", "tensorboard.program"}
 
 
 def modules_after(*words):

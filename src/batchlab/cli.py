@@ -25,6 +25,19 @@ APPLICATION = Application(
         "trainer.accelerator": "cpu",  # the printed digits are those of a CPU, and a GPU would not be faster
         "trainer.max_epochs": 1,  # the notebook's
     },
+    picture="batchlab.epoch_report.draw_model",
+    study={
+        "vary": {
+            "data.batch_size": [1, 3, 10, 32, 100, 320, 1100],
+            "model.optimizer.lr": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
+        },
+        "seeds": ["data.order_seed"],  # a seed is one of the weights and of the orders
+        "settings": {"data.shuffle": True, "data.num_validation": 2750},
+        "targets": [0.1, 0.05, 0.02],
+        "budget": {1: 20, 3: 33, 100: 110, 1100: 165},  # epochs, after which no target is held that was not before
+        "lr_steps": 100,
+        "engine": "compiled",
+    },
     commands={
         "compare": ("train several regimes and show them side by side", "batchlab.compare.compare"),
         # batchlab new leaves this out:

@@ -1,27 +1,21 @@
 """batchlab compare: train several regimes one after the other and show them side by side."""
 
 import argparse
-import csv
-import io
-from collections.abc import Sequence
-from math import nan
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import torch
 from jsonargparse import Namespace
 
 from batchlab import plots
+from batchlab.compare_table import add_ratios, as_text, over_seeds, summarize, write_csv
 from batchlab.epoch_report import DRAWN_EVENTS, mesh_probabilities
 from batchlab.model import BinaryClassifier
 from batchlab.toy import draw_events, posterior
-from blockstep.base.aligned import aligned
-from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError, RunError
+from blockstep.base.suggestions import did_you_mean
 from blockstep.checkpoints.checkpoint_file import load_settings
 from blockstep.cli.application import Application
-from blockstep.runs.csv_logger import read_rows
 from blockstep.runs.run_folder import create_run_folder
 
 REGIMES = [
@@ -31,19 +25,8 @@ REGIMES = [
 ]
 """The notebook's three regimes, as in configs/, under these names whatever options are added."""
 
-Row = dict[str, Any]
-
-COLUMNS = {
-    "regime": "s",
-    "steps": "d",
-    "epoch_sec": ".4f",
-    "ratio": ".3g",
-    "printed_loss": "",
-    "regret": ".4f",
-    "auroc": ".4f",
-    "average_precision": ".4f",
-}
-"""The table's columns and how the terminal shows their values; the CSV file has every digit."""
+OWN = ("--runs", "--seeds", "--help")
+"""The options that are not those of every fit."""
 
 
 def compare(application: Application, _command: str, args: Sequence[str]) -> None:
@@ -56,22 +39,51 @@ def compare(application: Application, _command: str, args: Sequence[str]) -> Non
     Raises:
         BadInputError: If the arguments cannot be used.
     """
-    words, options = _parser().parse_known_args(args)
+    words, options = _parser().parse_known_args(list(_joined(list(args))))
+    for option in options:
+        if meant := did_you_mean(option.partition("=")[0], OWN[:1]):
+            raise BadInputError(f"compare takes configs, --runs, --seeds, and options of fit. Got {option!r}.{meant}")
     if unclear := [option for option in options if "=" not in option]:
-        raise BadInputError(f"options for every fit must be written --KEY=VALUE. Got {unclear[0]!r} instead.")
+        raise BadInputError(f"options for every fit must be written --KEY VALUE. Got {unclear[0]!r} instead.")
+    if words.seeds < 1:
+        raise BadInputError(f"--seeds must be at least 1. Got {words.seeds} instead.")
     plan = [_named(application, ["--config", config]) for config in words.configs] or REGIMES
     fits = [[*regime, *options] for regime in plan]
-    for fit in fits:
-        _check(application.settings(fit))
+    settings = [application.settings(fit) for fit in fits]
+    for config in settings:
+        _check(config)
     _warm_up()
-    folders = [_folder(application.run("fit", [*fit, f"--trainer.default_root_dir={words.runs}"])) for fit in fits]
-    rows = [row | {"regime": name} for name, row in zip(_names(folders), map(summarize, folders), strict=True)]
-    _add_ratios(rows)
+    trained = [
+        [_train(application, fit, config.seed_everything + more, words.runs) for more in range(words.seeds)]
+        for fit, config in zip(fits, settings, strict=True)
+    ]
+    firsts = [folders[0] for folders in trained]
+    names = _names(firsts)
+    rows = [
+        over_seeds(list(map(summarize, folders))) | {"regime": n} for n, folders in zip(names, trained, strict=True)
+    ]
+    add_ratios(rows)
     print(f"\n{as_text(rows)}\n")
-    folder = create_run_folder(folders[0].parent.parent, "compare")
-    _write_csv(rows, folder / "table.csv")
-    plots.write_picture(folder / "contours.png", plots.pixels(plots.comparison_figure(_panels(folders))))
+    folder = create_run_folder(firsts[0].parent.parent, "compare")
+    write_csv(rows, folder / "table.csv")
+    plots.write_picture(folder / "contours.png", plots.pixels(plots.comparison_figure(_panels(firsts))))
     print(f"table and picture: {folder}")
+
+
+def _joined(args: list[str]) -> Iterator[str]:
+    """Yield arguments with `--KEY VALUE` as `--KEY=VALUE`, so that a value is not taken for a config."""
+    while args:
+        word = args.pop(0)
+        is_key = word.startswith("--") and "=" not in word and word not in OWN
+        yield f"{word}={args.pop(0)}" if is_key and args and not args[0].startswith("--") else word
+
+
+def _train(application: Application, fit: list[str], seed: int, runs: str) -> Path:
+    """Train a regime with a seed, and return the run's folder."""
+    folder = application.run("fit", [*fit, f"--seed_everything={seed}", f"--trainer.default_root_dir={runs}"])
+    if folder is None:
+        raise RunError("a run has left no folder to compare.")
+    return folder
 
 
 def _named(application: Application, regime: list[str]) -> list[str]:
@@ -79,47 +91,25 @@ def _named(application: Application, regime: list[str]) -> list[str]:
     return [*regime, f"--name={application.settings(regime).name}"]
 
 
-def summarize(folder: Path) -> Row:
-    """Return what a run logged, as a row of the table.
-
-    Args:
-        folder: The run's.
-
-    Returns:
-        A value for each of `COLUMNS` but the ratio; nan where the run logged none.
-    """
-    lines = read_rows(folder / "metrics.csv")
-    logged = {key: [float(line[key]) for line in lines if line[key]] for key in lines[0]}
-    final = {key: values[-1] for key, values in logged.items() if values}
-    return {
-        "regime": folder.parent.name,
-        "steps": int(final["step"]) + 1,
-        "epoch_sec": median(logged["time/epoch_sec"]),
-        "printed_loss": final["train/last_batch_loss"],
-        "regret": final.get("val/regret", nan),
-        "auroc": final.get("val/auroc", nan),
-        "average_precision": final.get("val/average_precision", nan),
-    }
-
-
-def as_text(rows: Sequence[Row]) -> str:
-    """Return the table as aligned text."""
-    cells = [list(COLUMNS)] + [[format(row[name], form) for name, form in COLUMNS.items()] for row in rows]
-    return aligned(cells)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="batchlab compare",
         allow_abbrev=False,
         description="Trains several regimes one after the other, each an ordinary fit, and shows them side by side. "
-        "Options that are not listed here are handed to every fit, as in --trainer.max_epochs=10.",
+        "Options that are not listed here are handed to every fit, as in --trainer.max_epochs 10.",
     )
     parser.add_argument(
         "configs",
         nargs="*",
         metavar="CONFIG",
         help="config files, or names of shipped ones; by default, the notebook's three regimes",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="seeds of each regime, of which the table has medians and ranges (default: 1)",
     )
     parser.add_argument("--runs", default="runs", metavar="FOLDER", help="folder of all runs (default: runs)")
     return parser
@@ -132,9 +122,6 @@ def _check(config: Namespace) -> None:
         "trainer.fast_dev_run": trainer.fast_dev_run,
         "trainer.logger": trainer.logger is False,
         "trainer.enable_checkpointing": trainer.enable_checkpointing is False,
-        "trainer.max_epochs": trainer.max_epochs == 0,
-        "trainer.max_steps": trainer.max_steps == 0,
-        "trainer.limit_train_batches": trainer.limit_train_batches == 0,
         "trainer.devices": trainer.devices not in (1, "1"),
         "ckpt_path": config.ckpt_path is not None,
     }
@@ -157,33 +144,12 @@ def _warm_up() -> None:
     model.optimizer(model.parameters()).step()
 
 
-def _folder(folder: Path | None) -> Path:
-    if folder is None:
-        raise RunError("a run has left no folder to compare.")
-    return folder
-
-
 def _names(folders: Sequence[Path]) -> list[str]:
     """Return the runs' names; if several runs have the same name, with the version."""
     names = [folder.parent.name for folder in folders]
     return [
         name if names.count(name) == 1 else f"{name}/{folder.name}" for name, folder in zip(names, folders, strict=True)
     ]
-
-
-def _add_ratios(rows: list[Row]) -> None:
-    """Add ratios of the epochs' times to the mini-batch regime's or, if there is none, to the first run's."""
-    base = next((row for row in rows if row["regime"] == "minibatch"), rows[0])
-    for row in rows:
-        row["ratio"] = row["epoch_sec"] / base["epoch_sec"]
-
-
-def _write_csv(rows: Sequence[Row], path: Path) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
 
 
 def _panels(folders: Sequence[Path]) -> dict[str, plots.Panel]:

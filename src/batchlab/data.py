@@ -38,6 +38,7 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
             statistical error of the regret small and an evaluation short.
         num_test: Number of test events. The default, a hundred times the training events, is for the final score.
         seed: Seed of the events, from 0 to 4294967295; the weights have a seed of their own (`seed_everything`).
+        order_seed: Seed of the orders in which the events are visited, likewise. By default, it is that of the events.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -54,6 +55,7 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
         num_validation: int = 11_000,
         num_test: int = 110_000,
         seed: int = 0,
+        order_seed: int | None = None,
     ) -> None:
         super().__init__()
         at_least(1, batch_size=1 if batch_size is None else batch_size)
@@ -64,10 +66,11 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
             num_signal=num_signal,
             num_background=num_background,
             seed=seed,
+            order_seed=order_seed or 0,
         )
         at_least(1, **{"num_signal + num_background": num_signal + num_background})
         at_least(2, num_validation=num_validation, num_test=num_test)
-        at_most(2**32 - 1, seed=seed)
+        at_most(2**32 - 1, seed=seed, order_seed=order_seed or 0)
         at_most(1000, num_workers=num_workers)  # each is a process
         self.save_hyperparameters()
         self.batch_size = batch_size
@@ -79,6 +82,7 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
         self.num_validation = num_validation
         self.num_test = num_test
         self.seed = seed
+        self.order_seed = seed if order_seed is None else order_seed
 
     def prepare_data(self) -> None:
         """Do nothing. Files would be downloaded here, once per machine, without assigning to self."""
@@ -101,9 +105,7 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | BlockLoader:
         """Load batches of x (batch_size, 2) and t (batch_size, 1), float32; for a Trainer, in blocks."""
         batch_size = min(self.batch_size or len(self.training), len(self.training))
-        if self.trainer is None:
-            return DataLoader(self.training, batch_size, self.shuffle, num_workers=self.num_workers)
-        if self.trainer.world_size > 1 and self.block_size == 1:
+        if self.trainer is not None and self.trainer.world_size > 1 and self.block_size == 1:
             return self._share_of_device(self.trainer, batch_size)
         return BlockLoader(
             self.training,
@@ -111,7 +113,7 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
             self.trainer,
             block_size=self.block_size,
             shuffle=self.shuffle,
-            seed=self.seed,
+            seed=self.order_seed,
             num_workers=self.num_workers,
         )
 
@@ -135,7 +137,7 @@ class ToyDataModule(CheckedLoading, LightningDataModule):
         """Load a device's share of every batch. Lightning's own sampler would shuffle in any case."""
         devices = trainer.world_size
         sampler: DistributedSampler[Tensor] = DistributedSampler(
-            self.training, devices, trainer.global_rank, self.shuffle, self.seed
+            self.training, devices, trainer.global_rank, self.shuffle, self.order_seed
         )
         at_least_one_each = max(batch_size // devices, 1)
         return DataLoader(self.training, at_least_one_each, sampler=sampler, num_workers=self.num_workers)

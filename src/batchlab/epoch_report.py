@@ -1,9 +1,11 @@
 """ContourReport: the machinery's report of each epoch, and pictures of what the model has learned."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -166,6 +168,26 @@ def mesh_probabilities(module: LightningModule) -> Array:
     """Return a module's probabilities at the points of `plots.mesh()`, in double precision."""
     array: Array = probabilities(module, torch.from_numpy(plots.mesh())).double().cpu().numpy()
     return array
+
+
+def draw_model(module: LightningModule) -> plots.Pixels | None:
+    """Draw what a module in training has learned, with the first of its training events, for the report of a study.
+
+    Returns:
+        An RGB image, shape (500, 600, 3); None for another kind of data or model.
+    """
+    events = _drawable_events(module.trainer, module)
+    if events is None:
+        return None
+    return _contours_over(*(array.tobytes() for array in events)).draw(mesh_probabilities(module))
+
+
+@lru_cache(maxsize=1)
+def _contours_over(x: bytes, t: bytes) -> plots.ContourFigure:
+    """Return the figure of these events, since it takes longer to make than to draw in."""
+    return plots.ContourFigure(
+        np.frombuffer(x, np.float32).reshape(-1, 2), np.frombuffer(t, np.float32)[:, None], "accessible"
+    )
 
 
 def _drawable_events(trainer: Trainer, module: LightningModule) -> tuple[Array, Array] | None:

@@ -163,6 +163,7 @@ class BinaryClassifier(CheckedLoading, BlockTraining):
         return make_optimizer(self.parameters(), self.optimizer, self.lr_scheduler)
 
     def _log_scores(self, stage: str) -> None:
+        self.evaluation.regret_alone = self.wanted_scores == frozenset({f"{stage}/regret"})
         self.log_scores({f"{stage}/{name}": score for name, score in self.evaluation.compute().items()})
 
 

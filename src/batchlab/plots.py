@@ -1,5 +1,6 @@
 """Pictures of the events and of a classifier's probabilities: arrays in, pixels or a matplotlib Figure out."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -143,7 +144,8 @@ def comparison_figure(panels: Mapping[str, Panel]) -> Figure:
     figure = Figure(figsize=(3 * len(panels) + 1.2, 7), dpi=150, layout="compressed")
     own, common = figure.subplots(2, len(panels), sharex=True, sharey=True, squeeze=False)
     for above, below, (title, panel) in zip(own, common, panels.items(), strict=True):
-        above.set_title(f"{title}\n{_add_panel(above, panel, 'own')}", fontsize=10)
+        lines = [*textwrap.wrap(title, 26), *textwrap.wrap(_add_panel(above, panel, "own"), 30)]
+        above.set_title("\n".join(lines), fontsize=10)
         _add_panel(below, panel, "common")
     ends = FixedFormatter(["lowest", "highest"])
     figure.colorbar(ScalarMappable(cmap=COLORS), ax=own, ticks=[0, 1], format=ends, label="p, each on its own levels")

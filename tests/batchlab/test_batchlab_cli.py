@@ -48,7 +48,7 @@ def test_every_key_is_explained(batchlab, capsys):
         batchlab("fit", "--help=all")
     for part in capsys.readouterr().out.split("\n  --")[1:]:
         key, _, rest = part.partition("\n")
-        if key.startswith(("data.", "model.", "epoch_report.")):
+        if key.startswith(("data.", "model.", "epoch_report.")) and "optimizer." not in key:  # torch's, which are short
             assert len((key + rest).split()) > 12, f"--{key} has no help"
 
 
@@ -218,7 +218,7 @@ BAD = {
     "unknown figure scale": (["fit", "--epoch_report.figure_scale=own_"], "epoch_report.figure_scale", "own_"),
     "unknown figure style": (["fit", "--epoch_report.figure_style=pink"], "epoch_report.figure_style", "pink"),
     "compare with a missing config": (["compare", "nowhere.yaml"], "config", "nowhere.yaml"),
-    "compare with an unclear option": (["compare", "--trainer.max_epochs", "2"], "--KEY=VALUE", "--trainer.max_epochs"),
+    "compare with an unclear option": (["compare", "--trainer.max_epochs"], "--KEY VALUE", "--trainer.max_epochs"),
     "compare with an unknown key": (["compare", "--trainer.epochs=2"], "unrecognized", "--trainer.epochs=2"),
 }
 

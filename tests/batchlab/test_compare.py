@@ -6,7 +6,8 @@ from matplotlib.image import imread
 from shipped import config
 
 from batchlab.cli import APPLICATION
-from batchlab.compare import REGIMES, _panels, as_text, summarize
+from batchlab.compare import REGIMES, _panels
+from batchlab.compare_table import as_text, summarize
 
 QUICK = ("--data.num_validation=200",)
 RESULT = Path("runs/compare/version_0")
@@ -35,6 +36,32 @@ def test_each_run_is_an_ordinary_fit_with_its_own_folder(batchlab):
     for name in ("batch", "online", "minibatch"):
         assert Path(f"elsewhere/{name}/version_0/config.yaml").exists()
         assert summarize(Path(f"elsewhere/{name}/version_0"))["steps"] == 2 * {"batch": 1, "online": 300}.get(name, 30)
+
+
+@pytest.mark.slow
+def test_several_seeds_are_shown_by_their_medians_and_ranges(batchlab, capsys):
+    assert batchlab("compare", *QUICK, "--seeds", "3", "--data.num_background", "100") == 0
+    row, printed = table()["minibatch"], capsys.readouterr().out
+    runs = [summarize(Path(f"runs/minibatch/version_{seed}"))["regret"] for seed in range(3)]
+    assert [float(row[name]) for name in ("regret_min", "regret", "regret_max")] == sorted(runs)
+    assert f"{sorted(runs)[1]:.4f} [{min(runs):.4f}, {max(runs):.4f}]" in printed
+    assert [f"seed_everything: {seed}\n" in config_text(seed) for seed in range(3)] == [True] * 3
+
+
+def config_text(seed):
+    return Path(f"runs/minibatch/version_{seed}/config.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_a_value_may_stand_beside_its_key_as_for_fit(batchlab):
+    assert batchlab("compare", "--data.num_validation", "200", config("batch"), "--model.hidden", "8") == 0
+    assert list(table()) == ["batch"]
+    assert "hidden: 8" in Path("runs/batch/version_0/config.yaml").read_text()
+
+
+def test_a_comparison_needs_a_seed(batchlab, capsys):
+    assert batchlab("compare", "--seeds", "0") == 2
+    assert "--seeds must be at least 1. Got 0" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -72,8 +99,6 @@ SPOILERS = {
     "trainer.fast_dev_run": "true",
     "trainer.logger": "false",
     "trainer.enable_checkpointing": "false",
-    "trainer.max_epochs": "0",
-    "trainer.limit_train_batches": "0",
     "trainer.devices": "2",
 }
 

@@ -79,3 +79,15 @@ def test_predictions_are_asked_for_the_test_events():
 def test_sizes_are_said(stage, text, capsys):
     ready(stage)
     assert capsys.readouterr().out == text
+
+
+def test_orders_may_have_a_seed_of_their_own():
+    def first_epoch(**seeds):
+        data = ToyDataModule(shuffle=True, num_signal=10, num_background=100, **seeds)
+        data.setup("fit")
+        return torch.cat([x for x, _ in data.train_dataloader()])
+
+    assert torch.equal(first_epoch(seed=3), first_epoch(seed=3, order_seed=3))
+    one, other = first_epoch(seed=3), first_epoch(seed=3, order_seed=4)
+    assert not torch.equal(one, other)
+    assert torch.equal(one.sort(dim=0).values, other.sort(dim=0).values)

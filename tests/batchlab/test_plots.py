@@ -154,7 +154,7 @@ def test_a_comparison_has_a_row_of_own_levels_and_one_of_the_common_scale():
     assert [axes.get_title() for axes in own] == [
         "a\np from 0.3000 to 0.3061",
         "b\np = 0.5000 everywhere",
-        "c\np is not finite at 2,000 of 10,000 points",
+        "c\np is not finite at 2,000 of\n10,000 points",
     ]
     assert [axes.collections[0].levels[-1] for axes in own] == pytest.approx([0.3 + EXACT.max() / 100, 1, EXACT.max()])
     assert [axes.collections[0].levels[-1] for axes in common] == [1, 1, 1]

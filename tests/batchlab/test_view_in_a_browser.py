@@ -14,7 +14,7 @@ from batchlab.charts import CHARTS
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
-SCREENSHOTS = Path(os.environ.get("BATCHLAB_SCREENSHOTS", ROOT / "screenshots"))
+SCREENSHOTS = Path(os.environ.get("TEST_SCREENSHOTS", ROOT / "screenshots"))
 # No sandbox: CI runs as root. Nothing in the background, which would look for hosts that are not there.
 SWITCHES = """
     headless=new no-sandbox disable-gpu no-first-run disable-background-networking disable-component-update disable-sync
@@ -33,7 +33,7 @@ def served():
 def browser():
     """Debian's Chromium; without one the test is skipped, except in `.ci/run`."""
     if not (BROWSER and DRIVER):
-        assert not os.environ.get("BATCHLAB_BROWSER"), "chromium and chromium-driver must be installed here"
+        assert not os.environ.get("TEST_BROWSER"), "chromium and chromium-driver must be installed here"
         pytest.skip("needs chromium and chromedriver")
     from selenium import webdriver
 

@@ -14,17 +14,21 @@ def texts_of(project):
     return {path.relative_to(project).as_posix(): path.read_text("utf-8") for path in paths}
 
 
-def run_in(project, *words, **environment):
-    """Run a program of Python in a project with this interpreter, to its end, where no batchlab can be imported."""
+def environment_of(project):
+    """The environment of a program in a project, where no batchlab can be imported."""
     hidden = project.parent / "hidden"
     hidden.mkdir(exist_ok=True)
     (hidden / "batchlab.py").write_text("raise ImportError('a new project has no batchlab')\n")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COV"))}
-    environment = kept | {"PYTHONPATH": os.pathsep.join([str(project / "src"), str(hidden)])} | environment
+    return kept | {"PYTHONPATH": os.pathsep.join([str(project / "src"), str(hidden)])}
+
+
+def run_in(project, *words, **environment):
+    """Run a program of Python in a project with this interpreter, to its end."""
     done = subprocess.run(
         [sys.executable, *words],
         cwd=project,
-        env=environment,
+        env=environment_of(project) | environment,
         capture_output=True,
         text=True,
         check=False,

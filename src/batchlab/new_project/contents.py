@@ -7,11 +7,14 @@ from pathlib import Path
 from batchlab.new_project.sources import CODE, EXAMPLES, FRAME, PAGES, find_files, read_file, version
 
 PART = re.compile(
-    r"^ *# batchlab new (?:leaves this out|keeps this for --example (?P<example>\w+)):\n"
+    r"^ *# batchlab new (?:leaves this out|keeps this for --example (?P<examples>[\w, ]+)):\n"
     r"(?P<lines>.*?)^ *# until here\n",
     re.MULTILINE | re.DOTALL,
 )
-"""Lines that a new project does not have, or has with one example alone."""
+"""Lines that a new project does not have, or has with some examples alone."""
+
+OFF = re.compile(r"^( *)#\+ ", re.MULTILINE)
+"""What makes a comment here of a line that a new project has."""
 
 LINK = re.compile(r"\]\(([^)#:]+)")
 OWN_LINES = {"version": "0.1.0", "description": "{name}, trained with PyTorch Lightning."}
@@ -35,7 +38,7 @@ def project_files(name: str, example: str) -> dict[str, str]:
             path = place.replace("NAME", name) + _rename(file.removeprefix(start), name)
             texts[path] = _own(file, name, example)
     for page in sorted((Path(__file__).parent / "pages").glob("*.md")):
-        texts[page.name] = page.read_text("utf-8").replace("NAME", name).replace("VERSION", version())
+        texts[page.name] = _choose(page.read_text("utf-8"), example).replace("NAME", name).replace("VERSION", version())
     return texts
 
 
@@ -53,7 +56,7 @@ def machinery_files(name: str) -> dict[str, str]:
 def _own(file: str, name: str, example: str) -> str:
     if file in UNCHANGED:
         return read_file(file)
-    text = PART.sub(lambda part: part["lines"] if part["example"] == example else "", read_file(file))
+    text = _choose(read_file(file), example)
     if not file.endswith(".py"):
         text = text.replace("\n\n\n", "\n\n")  # on both sides of what was left out
     text = text.rstrip("\n") + "\n" * text.endswith("\n")
@@ -61,6 +64,15 @@ def _own(file: str, name: str, example: str) -> str:
         for key, value in OWN_LINES.items():
             text = re.sub(rf'^{key} = ".*"$', f'{key} = "{value.format(name=name)}"', text, count=1, flags=re.MULTILINE)
     return _rename(text, name)
+
+
+def _choose(text: str, example: str) -> str:
+    """Return a text with the parts that are for an example, or for all."""
+
+    def chosen(part: re.Match[str]) -> str:
+        return OFF.sub(r"\1", part["lines"]) if example in (part["examples"] or "").split(", ") else ""
+
+    return PART.sub(chosen, text)
 
 
 def _rename(text: str, name: str) -> str:

@@ -38,8 +38,15 @@ FRAME = (
 )
 """What every project starts with and then edits."""
 
-TEMPLATE = ("src/batchlab/new_project/", "src/batchlab/_project/", "src/batchlab/configs/")
-"""What makes new projects, which these need not do; and a wheel's copy of the configs."""
+TEMPLATE = (
+    "src/batchlab/new_project/",
+    "src/batchlab/_project/",
+    "src/batchlab/configs/",
+    "tests/batchlab/test_lesson_page.py",
+    "docs/batch-size.md",
+)
+"""What makes new projects, which these need not do; a wheel's copy of the configs; and pages about the lesson and their
+tests."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,16 @@ EXAMPLES = {
         "points of the plane and a network with one hidden layer",
         {
             "tests/blockstep/example": "src/NAME",
+            "configs/minibatch.yaml": "configs/minibatch.yaml",
+            "configs/online.yaml": "configs/online.yaml",
+        },
+    ),
+    "table": Example(
+        "a CSV file and a classifier of tables, without code of their own",
+        {
+            "tests/blockstep/example/__main__.py": "src/NAME/__main__.py",
+            "tests/blockstep/example/py.typed": "src/NAME/py.typed",
+            "examples/table": "src/NAME",
             "configs/minibatch.yaml": "configs/minibatch.yaml",
             "configs/online.yaml": "configs/online.yaml",
         },

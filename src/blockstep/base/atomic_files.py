@@ -12,7 +12,7 @@ UNFINISHED = re.compile(r"\..+\.(\d+|end)\.part")
 def remove_unfinished(folder: Path) -> None:
     """Delete the unfinished files of killed processes in a folder of ours, and in the folders within it."""
     for path in folder.rglob(".*.part"):
-        if UNFINISHED.fullmatch(path.name):
+        if UNFINISHED.fullmatch(path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
 
 

@@ -73,14 +73,20 @@ def _rows(total: int, batch_size: int) -> NDArray[np.int64]:
 class BlockLoader:
     """Load batches in blocks, in an order that is a pure function of (seed, epoch), from any position on.
 
-    Its length is the number of steps of an epoch. Only the Trainer may iterate over it, since an item that was drawn
-    counts as trained on.
+    Its length is the number of steps of an epoch. With a Trainer, only that may iterate over it, since an item that was
+    drawn counts as trained on.
+
+    A block ends at each step that a callback of the Trainer asks for, which then sees the state after it in
+    `on_train_batch_end`. It asks by a method `next_step_due(self, step: int) -> int`, which returns the first such
+    `global_step` after `step`, or `sys.maxsize`. The answer may depend on nothing that changes while training, since
+    blocks are cut some time before they are trained on if processes load the rows.
 
     Args:
         dataset: `dataset[rows]`, for a slice or a tensor of row numbers, gives a tuple of tensors with these rows, as
             `torch.utils.data.TensorDataset` does. So no row is ever collated.
         batch_size: Rows of a step, over all devices together.
-        trainer: The trainer, whose limits and intervals decide where blocks end.
+        trainer: The trainer, whose limits and intervals decide where blocks end; None, as a data module's is outside of
+            a Trainer, for plain batches.
         block_size: The most steps of a block; 0 leaves it to `SECONDS_PER_BLOCK`. With 1 the items are ordinary
             batches and training is Lightning's plain automatic optimization.
         shuffle: A new order every epoch.
@@ -93,7 +99,7 @@ class BlockLoader:
         self,
         dataset: Dataset[Batch],
         batch_size: int,
-        trainer: Trainer,
+        trainer: Trainer | None,
         *,
         block_size: int = 0,
         shuffle: bool = False,
@@ -105,7 +111,8 @@ class BlockLoader:
             raise ValueError(f"batch_size must be at least 1. Got {batch_size} instead.")
         if block_size < 0:
             raise ValueError(f"block_size must be 0 (measured) or a number of steps. Got {block_size} instead.")
-        self.dataset, self.batch_size, self.trainer = dataset, batch_size, trainer
+        self.dataset, self.batch_size = dataset, batch_size
+        self.trainer: Any = trainer  # a Trainer wherever blocks are cut
         self.block_size, self.shuffle, self.seed = block_size, shuffle, seed
         self._workers = {"num_workers": num_workers, "pin_memory": pin_memory}
         self.rows = len(dataset)  # type: ignore[arg-type] # torch's Dataset leaves __len__ to its subclasses
@@ -154,7 +161,12 @@ class BlockLoader:
     def __iter__(self) -> Iterator[Any]:
         # A generator, so that nothing is read from the Trainer or loaded by a worker before the epoch has been set.
         self._position, self._start = self._start, 0
-        module: Any = self.trainer.lightning_module
+        if self.trainer is None:
+            for tensors in fetch(self.dataset, self._single_steps(), **self._workers):
+                self._position += 1
+                yield tuple(tensors)
+            return
+        module = self.trainer.lightning_module
         if module is not None and not hasattr(module, "batch_loss"):  # it takes batches, not blocks
             self.block_size = 1
         for tensors in fetch(self.dataset, self._cuts(), **self._workers):
@@ -175,14 +187,20 @@ class BlockLoader:
         while position < len(self):
             due = steps_until_due(trainer, position, position + steps_before, position + batches_before)
             stop = min(position + min(due, self.block_size or self._pace), len(self))
-            rows = slice(position * self.batch_size, min(stop * self.batch_size, self.rows))
-            yield rows if order is None else order[rows]
+            yield self._rows_of(position, stop, order)
             position = stop
+
+    def _single_steps(self) -> Iterator[slice | Tensor]:
+        order, first = self._order(), self._position
+        return (self._rows_of(step, step + 1, order) for step in range(first, len(self)))
+
+    def _rows_of(self, start: int, stop: int, order: Tensor | None) -> slice | Tensor:
+        rows = slice(start * self.batch_size, min(stop * self.batch_size, self.rows))
+        return rows if order is None else order[rows]
 
     def _order(self) -> Tensor | None:
         # As Lightning does with a DataLoader: to overfit is to see the same batches every epoch.
-        # Lightning sets the attribute in a connector, where type checkers don't look.
-        if not self.shuffle or self.trainer.overfit_batches > 0:  # type: ignore[attr-defined]
+        if not self.shuffle or (self.trainer is not None and self.trainer.overfit_batches > 0):
             return None
         seed = np.random.SeedSequence(self.seed, spawn_key=(self._epoch,))
         return torch.from_numpy(np.random.default_rng(seed).permutation(self.rows))
@@ -234,6 +252,9 @@ def steps_until_due(trainer: Trainer, in_epoch: int, steps: int, batches: int) -
 
     Returns:
         At least 1; very many where nothing is due.
+
+    Raises:
+        ValueError: If the next step that a callback names is not after the last one.
     """
     # (period, where its count stands). Limits are periods too, of which only the first is reached.
     due = [(trainer.num_training_batches, in_epoch)]
@@ -250,6 +271,12 @@ def steps_until_due(trainer: Trainer, in_epoch: int, steps: int, batches: int) -
 
 
 def _due_for(callback: Callback, trainer: Trainer, steps: int) -> list[tuple[int, int]]:
+    if hasattr(callback, "next_step_due"):
+        due: int = callback.next_step_due(steps)
+        if due <= steps:
+            name = type(callback).__name__
+            raise ValueError(f"{name}.next_step_due({steps}) must be a step after {steps}. Got {due} instead.")
+        return [(due, steps)]  # a limit, as max_steps is
     if isinstance(callback, ModelCheckpoint):
         return [(callback._every_n_train_steps, steps)]  # noqa: SLF001 - it has no public name
     if isinstance(callback, LearningRateMonitor) and callback.logging_interval != "epoch":

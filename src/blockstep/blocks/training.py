@@ -44,6 +44,11 @@ class BlockTraining(LightningModule):
 
     A subclass that overrides one of the hooks below must call `super()`'s.
 
+    Attributes:
+        engine: Takes the steps of a block.
+        wanted_scores: Tags of the scores that anybody reads of this training, all by default. A subclass may leave out
+            others that take time to compute.
+
     Example:
         >>> class Line(BlockTraining):
         ...     def __init__(self):
@@ -61,6 +66,7 @@ class BlockTraining(LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.engine: Engine = take_steps
+        self.wanted_scores: frozenset[str] | None = None
         self._loss_sum: float | Tensor = 0.0
         self._loss_rows = 0
 
@@ -188,6 +194,8 @@ class BlockTraining(LightningModule):
         return torch.cat(losses)
 
     def _add_to_mean(self, losses: Tensor, block: Block) -> None:
+        if self.wanted_scores is not None and "train/loss" not in self.wanted_scores:
+            return
         # In order and in double precision, so that the mean does not depend on where blocks were cut.
         weighted = map(mul, losses.tolist(), block.rows.tolist())
         self._loss_sum = reduce(add, weighted, float(self._loss_sum))

@@ -12,7 +12,9 @@ from typing import Any, Self
 import torch
 from jsonargparse import ArgumentParser
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from blockstep.base import timed_logger
 from blockstep.base.atomic_files import write_atomically
@@ -67,13 +69,14 @@ class ChecksummedCheckpointIO(TorchCheckpointIO):
             del self._waiting[path]
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Delete a checkpoint, unless its path leads out of a folder that it names.
+        """Delete a checkpoint of ours, unless its path leads out of a folder that it names.
 
         The callback that asks for it may have been restored from a stranger's file. Lightning makes sure that the path
-        begins with the callback's folder, but it would follow "..", and delete folders, and files at an address.
+        begins with the callback's folder, but it would follow "..", and delete folders, other files, and files at an
+        address.
         """
         self._waiting.pop(Path(path), None)
-        if os.path.normpath(path) == str(path) and Path(path).is_file():
+        if os.path.normpath(path) == str(path) and _is_ours(Path(path)):
             Path(path).unlink()
 
     def teardown(self) -> None:
@@ -129,7 +132,7 @@ class CheckedLoading:
         given = settings | kwargs | {"weights_only": True}
         try:
             # The class that this is mixed into has it.
-            return super().load_from_checkpoint(copy, *args, **given)  # type: ignore[misc,no-any-return]
+            loaded: Any = super().load_from_checkpoint(copy, *args, **given)  # type: ignore[misc]
         except RuntimeError as error:  # torch's, for weights of other names or shapes
             raise _unusable(Path(checkpoint_path), f"does not hold the weights of this {cls.__name__}") from error
         except Exception as error:
@@ -137,6 +140,9 @@ class CheckedLoading:
                 raise
             why = f"holds what {cls.__name__} does not take: {type(error).__name__}: {error}"
             raise _unusable(Path(checkpoint_path), why) from error
+        if isinstance(loaded, nn.Module):
+            _check_kinds(loaded, checkpoint, Path(checkpoint_path))
+        return loaded  # type: ignore[no-any-return] # an instance of this class
 
 
 def _arguments_of(cls: type, settings: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +213,15 @@ def settings_of(checkpoint: dict[str, Any], group: str) -> dict[str, Any]:
 
 
 def check_weights_fit(model: nn.Module, path: Path) -> None:
-    """Raise BadInputError unless the checkpoint's weights have the model's names, shapes and kinds of numbers."""
+    """Raise BadInputError unless the checkpoint's weights have the model's names, shapes and kinds of numbers.
+
+    A model that is completed later, in its hooks `setup` and `configure_model` or by its first batch, has none yet.
+    """
+    hooks = (getattr(type(model), name, None) for name in ("setup", "configure_model"))
+    if not {LightningModule.setup, LightningModule.configure_model}.issuperset(hooks):
+        return
+    if any(map(is_lazy, model.parameters())):
+        return
     saved, own = (_shapes(weights) for weights in (read_checkpoint(path)["state_dict"], model.state_dict()))
     if saved != own:
         other = min(name for name in saved.keys() | own.keys() if saved.get(name) != own.get(name))
@@ -216,6 +230,14 @@ def check_weights_fit(model: nn.Module, path: Path) -> None:
             f"state_dict.{other} is: leave --model and the settings of its size out, and they are taken from the "
             "checkpoint."
         )
+
+
+def _check_kinds(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
+    """Raise BadInputError for weights of another kind of numbers, such as whole ones, which torch converts unasked."""
+    saved, own = _shapes(checkpoint["state_dict"]), _shapes(model.state_dict())
+    for name in saved.keys() & own.keys():
+        if saved[name] != own[name]:
+            raise _unusable(path, f"holds other numbers than the model's in state_dict.{name}")
 
 
 def _shapes(weights: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,6 +268,16 @@ def _copied(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(map(_copied, value))
     return value if isinstance(value, str | int | float | None) else deepcopy(value)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file ends as those that `_write` has written."""
+    length = len(MARK) + len(_digest(b""))
+    if not path.is_file() or path.stat().st_size < length:
+        return False
+    with path.open("rb") as file:
+        file.seek(-length, os.SEEK_END)
+        return file.read(len(MARK)) == MARK
 
 
 def _digest(archive: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """A checkpoint compared with the run that goes on from it: without it, torch would take over whatever has its size."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -17,7 +17,7 @@ from blockstep.blocks.loader import callbacks_of
 from blockstep.checkpoints.contents import KEY
 from blockstep.checkpoints.expected_state import State, expected_states
 from blockstep.checkpoints.likeness import Likeness, check_kind, check_length, check_number
-from blockstep.checkpoints.patterns import CHOICE
+from blockstep.checkpoints.patterns import CHOICE, describe, is_number
 
 
 class CompareContents(Callback):
@@ -60,7 +60,7 @@ class CompareContents(Callback):
 
 def _check_callback(callback: Callback, checkpoint: dict[str, Any]) -> None:
     saved, own = checkpoint["callbacks"].get(callback.state_key), callback.state_dict()
-    for name, value in own.items() if saved else ():
+    for name, value in own.items() if saved is not None else ():
         key = f"callbacks.{callback.state_key}.{name}"
         if name not in saved and _is_of_these_versions(checkpoint):
             raise ValueError(f"{key} must be there")
@@ -84,30 +84,44 @@ def _check_weights(saved: dict[str, Any], module: LightningModule, likeness: Lik
 def _check_optimizers(trainer: Trainer, checkpoint: dict[str, Any], likeness: Likeness) -> None:
     saved = checkpoint.get("optimizer_states", [])
     check_length(saved, trainer.optimizers, "optimizer_states")
-    for number, (states, optimizer) in enumerate(zip(saved, trainer.optimizers, strict=True)):
+    have_states = [
         check_optimizer(states, optimizer, likeness, f"optimizer_states.{number}")
+        for number, (states, optimizer) in enumerate(zip(saved, trainer.optimizers, strict=True))
+    ]
+    # Of several, one may not have stepped yet; and a gradient scaler skips first steps.
+    if have_states == [True] and checkpoint["global_step"] and not saved[0]["state"] and "16" not in trainer.precision:
+        raise ValueError(f"optimizer_states.0.state must not be empty after {checkpoint['global_step']} steps")
 
 
-def check_optimizer(saved: dict[str, Any], optimizer: Optimizer, likeness: Likeness, key: str) -> None:
-    """Raise ValueError, naming the key, unless an optimizer could have saved such a state.
+def check_optimizer(saved: dict[str, Any], optimizer: Optimizer, likeness: Likeness, key: str) -> bool:
+    """Compare an optimizer's state with what the optimizer could have saved.
 
     Args:
         saved: The state.
         optimizer: The optimizer, before anything was restored.
         likeness: What they must have in common.
         key: Where the checkpoint holds the state.
+
+    Returns:
+        Whether the optimizer keeps something of its steps.
+
+    Raises:
+        ValueError: If it could not have saved that; it names the key.
     """
+    keeps = False
     groups, states = optimizer.state_dict()["param_groups"], dict(saved["state"])
     check_length(saved["param_groups"], groups, f"{key}.param_groups")
     for number, group in enumerate(groups):
         where = f"{key}.param_groups.{number}"
         expected = _check_group(saved["param_groups"][number], group, optimizer, likeness, where)
+        keeps |= any((expected or {}).values())
         for parameter in group["params"]:
             state = states.pop(parameter, None)
             if state and expected is not None:  # there is none before a parameter's first step
                 likeness.check(state, expected.get(parameter, {}), f"{key}.state.{parameter}")
     for parameter in states:
         raise ValueError(f"{key}.state must be of the optimizer's parameters. Got one of {parameter!r}")
+    return keeps
 
 
 def check_scheduler(saved: dict[str, Any], scheduler: Any, likeness: Likeness, key: str) -> None:
@@ -118,8 +132,10 @@ def check_scheduler(saved: dict[str, Any], scheduler: Any, likeness: Likeness, k
     own = scheduler.state_dict()
     if "_last_lr" in own:  # of the optimizer's groups, to which a callback may have added some
         own["_last_lr"] = [group["lr"] for group in scheduler.optimizer.param_groups]
-    if _is_known(scheduler):
-        likeness.check(saved, own, key)
+    if not _is_known(scheduler):
+        return
+    likeness.check(saved, own, key)
+    _check_positive(saved, own, key)
 
 
 def _check_group(
@@ -139,6 +155,19 @@ def _check_group(
         return expected_states(optimizer, own["params"], saved)
     except ValueError as error:  # torch's, for a number out of its range
         raise ValueError(f"{key} must have arguments that {type(optimizer).__name__} takes. {error}") from error
+
+
+def _check_positive(saved: Any, own: Any, key: str) -> None:
+    """Raise ValueError where a number has become 0, by which a scheduler may divide: its step_size, for example.
+
+    Numbers in lists are those of the optimizer's groups, and learning rates may become 0.
+    """
+    for name in [name for name in own if name in saved] if isinstance(own, Mapping) else range(len(own)):
+        value = own[name]
+        if isinstance(value, Mapping | list | tuple):
+            _check_positive(saved[name], value, f"{key}.{name}")
+        elif isinstance(own, Mapping) and is_number(value) and 0 < value < math.inf and not saved[name] > 0:
+            raise ValueError(f"{key}.{name} must be more than 0. Got {describe(saved[name])}")
 
 
 def _check_schedulers(trainer: Trainer, checkpoint: dict[str, Any], likeness: Likeness) -> None:

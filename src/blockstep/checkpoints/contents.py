@@ -8,6 +8,7 @@ from blockstep.base.factories import restore_factories
 from blockstep.checkpoints.patterns import (
     ANYTHING,
     COUNT,
+    COUNT_OR_NONE,
     MAPPING,
     NUMBER,
     NUMBER_OR_NONE,
@@ -99,6 +100,7 @@ CONTENTS = Keys(
                 "BestScore": SCORES_STATE,
                 "EventsSeen": EVENTS_STATE,
                 "FirstLoss": SCORES_STATE,
+                "Timer": Keys(optional={"time_elapsed": Keys(others=NUMBER)}),
             },
             others=MAPPING,
         ),
@@ -115,7 +117,8 @@ CONTENTS = Keys(
                 "data_sha256": TEXT,
                 "precision": TEXT,
                 "settings": _alone(model=MAPPING, data=MAPPING),
-                "callbacks": ListOf(TEXT),
+                "callbacks": Keys(others=COUNT),
+                "batches": COUNT_OR_NONE,
                 "optimizer_states": ListOf(COUNT),
                 "loaders": COUNT,
             }
@@ -161,9 +164,9 @@ def check_size(value: Any) -> None:
 
 
 def saved_states(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return what a checkpoint holds states of: which callbacks, how many parameters of each optimizer, and loaders."""
+    """Return how many states a checkpoint holds: values of each callback, parameters of each optimizer, and loaders."""
     return {
-        "callbacks": list(checkpoint["callbacks"]),
+        "callbacks": {name: len(state) for name, state in checkpoint["callbacks"].items()},
         "optimizer_states": [len(states.get("state", ())) for states in checkpoint["optimizer_states"]],
         "loaders": len(checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", ())),
     }
@@ -181,14 +184,42 @@ def _check_counts(checkpoint: dict[str, Any]) -> None:
         raise ValueError(f"epoch must be that of loops.fit_loop, {epochs}. Got {checkpoint['epoch']}")
     if checkpoint["global_step"] not in steps:
         raise ValueError(f"global_step must be that of loops.fit_loop, {max(steps)}. Got {checkpoint['global_step']}")
+    for name in ("epoch_progress", "epoch_loop.batch_progress"):
+        _check_order(loop[name], f"loops.fit_loop.{name}")
+    _check_batches(loop, checkpoint[KEY]["batches"])
+
+
+def _check_order(progress: dict[str, Any], key: str) -> None:
+    """Raise ValueError if more was completed than started, or more in the current run of a loop than in all."""
+    for counts in (progress["total"], progress["current"]):
+        stages = [counts[stage] for stage in ("ready", "started", "processed", "completed")]
+        if stages != sorted(stages, reverse=True):
+            raise ValueError(f"{key} must have ready, started, processed and completed in falling order. Got {stages}")
+    for stage, count in progress["current"].items():
+        if count > progress["total"][stage]:
+            raise ValueError(f"{key}.current.{stage} must be at most the total. Got {count}")
+
+
+def _check_batches(loop: dict[str, Any], batches: int | None) -> None:
+    """Raise ValueError if the batches of the epoch, the position of the loader and the end of the epoch disagree."""
+    progress = loop["epoch_loop.batch_progress"]
+    done = progress["current"]["ready"]
+    for state in loop["state_dict"].get("combined_loader", ()):
+        position = state.get("position") if isinstance(state, dict) and state.keys() == {"epoch", "position"} else None
+        # Between two epochs the loader is at the start of the next one.
+        if type(position) is int and position != done and not progress["is_last_batch"]:
+            raise ValueError(f"loops.fit_loop.epoch_loop.batch_progress must be at {position} batches. Got {done}")
+    if batches is not None and progress["is_last_batch"] != (done >= batches):
+        raise ValueError(
+            f"loops.fit_loop.epoch_loop.batch_progress.is_last_batch must be {done >= batches} after {done} of "
+            f"{batches} batches"
+        )
 
 
 def _check_nothing_is_gone(checkpoint: dict[str, Any]) -> None:
     """Compare with the list of what was saved: without a state, training would go on, and not as before."""
     before, now = checkpoint[KEY], saved_states(checkpoint)
-    for name in before["callbacks"]:
-        if name not in now["callbacks"]:
-            raise ValueError(f"callbacks.{name} must be there")
+    _check_callbacks(before["callbacks"], now["callbacks"])
     if now["optimizer_states"] != list(before["optimizer_states"]):
         raise ValueError(
             f"optimizer_states must be of {before['optimizer_states']} parameters, as many as were saved. "
@@ -200,6 +231,14 @@ def _check_nothing_is_gone(checkpoint: dict[str, Any]) -> None:
         )
     if "ExactResume" in now["callbacks"] and "callback_metrics" not in checkpoint:
         raise ValueError("callback_metrics must be there")
+
+
+def _check_callbacks(before: dict[str, int], now: dict[str, int]) -> None:
+    for name, values in before.items():
+        if name not in now:
+            raise ValueError(f"callbacks.{name} must be there")
+        if now[name] != values:
+            raise ValueError(f"callbacks.{name} must have {values} keys. Got {now[name]}")
 
 
 def _check_settings(group: str, settings: Any) -> None:

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -30,15 +29,21 @@ def expected_states(optimizer: Optimizer, numbers: Sequence[Any], options: dict[
         The state by the parameter's number; None if the class takes no such step.
 
     Raises:
-        ValueError: If the class refuses the options.
+        ValueError: If the class refuses the options, or its step does on the parameters' device.
     """
     own = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     taken = inspect.signature(type(optimizer)).parameters.keys() - {"params"}
     arguments = {key: value for key, value in options.items() if key in taken}
     for device, is_sparse in TRIED:
         zeros = [torch.zeros_like(own[number], device=device, requires_grad=True) for number in numbers]
-        with suppress(RuntimeError, TypeError):  # it cannot be done there
+        try:
             states = _states_after_a_step(type(optimizer)(zeros, **arguments), zeros, is_sparse)
+        except AssertionError as error:  # of an option that the device does not have
+            if device == own[0].device.type:
+                raise ValueError(str(error)) from error
+        except (RuntimeError, TypeError):  # it cannot be done there
+            continue
+        else:
             return {numbers[position]: state for position, state in states.items()}
     return None
 

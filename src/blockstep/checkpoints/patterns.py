@@ -102,6 +102,7 @@ def _is_names(value: Any) -> bool:
 
 
 COUNT = Rule("a whole number from 0 on", lambda value: type(value) is int and 0 <= value < 2**53)
+COUNT_OR_NONE = Rule("a whole number from 0 on, or None", lambda value: value is None or COUNT.holds(value))
 SWITCH = Rule("true or false", lambda value: isinstance(value, bool))
 NUMBER = Rule("a number", is_number)
 CHOICE = Rule("None, true, false or a number", lambda value: isinstance(value, bool | int | float | None))

@@ -1,6 +1,7 @@
 """Provenance in every checkpoint: without it, the code, versions and data behind a checkpoint would be unknown."""
 
 import hashlib
+import math
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -62,6 +63,7 @@ class Provenance(Callback):
             "data_sha256": self._data,
             "precision": str(trainer.precision),
             "settings": self._settings,
+            "batches": None if math.isinf(trainer.num_training_batches) else int(trainer.num_training_batches),
             **saved_states(checkpoint),
         }
         for where in HYPERPARAMETERS.values():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from blockstep.base.errors import TRACEBACK, BadInputError, Interrupted, OutputError, RunError, shortened
 from blockstep.base.stdout_guard import guarded_stdout, output_status, say
-from blockstep.cli.suggestions import did_you_mean
+from blockstep.base.suggestions import did_you_mean
 from blockstep.runs.stop_signals import STOP_SIGNALS
 from blockstep.tensorboard.charts import PLAIN, Charts
 
@@ -30,6 +30,7 @@ COMMANDS = {
     "validate": ("evaluate a checkpoint on the validation data", RUN),
     "test": ("evaluate a checkpoint on the test data", RUN),
     "predict": ("write the predictions for the prediction data into a CSV file", RUN),
+    "study": ("train over a grid of settings, and report which is best", "blockstep.study.command.study"),
     "view": ("look at the runs in TensorBoard", "blockstep.tensorboard.view.view"),
     "completion": ("print a script that makes a shell complete all of this", "blockstep.cli.completion.completion"),
 }
@@ -60,6 +61,9 @@ class Application:
         charts: The charts in TensorBoard.
         columns: Names of the columns that `predict` writes: the inputs', then the predictions'. Without names they are
             numbered.
+        study: Defaults of `study`, by the names in `blockstep.study.defaults.KEYS`.
+        picture: A function of the model in training that draws what it has learned, for the report of a study. It
+            returns an RGB image, shape (height, width, 3), or None.
         commands: More commands: what each does, and a function that is called with the application, the command's name
             and its arguments.
 
@@ -83,6 +87,8 @@ class Application:
     configs: Sequence[Path] = ()
     charts: Charts = PLAIN
     columns: Sequence[str] = ()
+    study: Mapping[str, Any] = field(default_factory=dict)
+    picture: str | None = None
     commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property

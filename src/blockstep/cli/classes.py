@@ -19,6 +19,9 @@ import yaml  # type: ignore[import-untyped] # it brings no annotations
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from blockstep.base.errors import BadInputError
+from blockstep.base.suggestions import did_you_mean
+from blockstep.checkpoints.checkpoint_file import read_checkpoint
+from blockstep.checkpoints.contents import KEY
 from blockstep.cli.application import Application
 from blockstep.cli.yaml_text import check_text
 from blockstep.runs.run_mark import config_beside, newest_last, plain_path
@@ -62,7 +65,7 @@ def choose_classes(application: Application, args: list[str]) -> tuple[dict[str,
             config = read_config(value)
             names |= _names_in(config)
             given |= _places_in(config)
-        elif key in BASES and not _is_file(value):
+        elif key in BASES and not is_file(value):
             named = _parse(value)
             names |= _names_in({key: named})
             rest += _without_name(key, named, words)
@@ -72,6 +75,8 @@ def choose_classes(application: Application, args: list[str]) -> tuple[dict[str,
     own = {"model": application.model, "data": application.data}
     run = _config_of_checkpoint(given)
     of_run = _names_in(run)
+    if run is None and given.get("ckpt_path") is not None:
+        _refuse_unnamed(Path(plain_path(given["ckpt_path"])), names)
     names = own | of_run | names
     saved = {key: _arguments(run[key]) for key in BASES if names[key] == of_run.get(key) and names[key] != own[key]}
     return {key: _load(key, names[key]) for key in BASES}, rest, _as_words(saved)
@@ -105,7 +110,7 @@ def pairs(args: list[str]) -> Iterator[tuple[str, str, list[str]]]:
 def read_config(config: str) -> Any:
     """Return the content of a config, which is a file or text; None if it cannot be read."""
     try:
-        return _parse(Path(config).read_text(encoding="utf-8") if _is_file(config) else config)
+        return _parse(Path(config).read_text(encoding="utf-8") if is_file(config) else config)
     except (OSError, ValueError):
         return _parse(config)
 
@@ -142,6 +147,23 @@ def _config_of_checkpoint(given: dict[str, Any]) -> Any:
     return None if config is None else read_config(str(config))
 
 
+def _refuse_unnamed(path: Path, names: dict[str, str]) -> None:
+    """Raise BadInputError if a checkpoint that lies in no run is of classes that are not named.
+
+    They are not imported because it names them: it may come from a stranger.
+    """
+    try:
+        needed = _names_in(_parse(read_checkpoint(path)[KEY]["config"]))
+    except (BadInputError, OSError):  # what is wrong is said where it is read for its settings
+        return
+    if unnamed := {key: needed[key] for key in needed.keys() - names.keys()}:
+        words = " ".join(f"--{key} {unnamed[key]}" for key in BASES if key in unnamed)
+        raise BadInputError(
+            f"{' and '.join(sorted(unnamed, reverse=True))} must be named for a checkpoint that lies in no run. Got "
+            f"{str(path)!r}, which was trained with other classes: add {words}, if you trust them."
+        )
+
+
 def _refuse_pipes(args: list[str]) -> None:
     for before, word in pairwise(["", *args]):
         option, _, value = word.partition("=") if word.startswith("-") else (before, "", word)
@@ -162,7 +184,8 @@ def refuse_pipes(value: Any) -> None:
         raise BadInputError(f"a config must be a file, not a named pipe. Got {value!r} instead.")
 
 
-def _is_file(value: str) -> bool:
+def is_file(value: str) -> bool:
+    """Whether a text is the path of a file."""
     return stat.S_ISREG(_mode(value))
 
 
@@ -210,8 +233,9 @@ def _load(key: str, path: str) -> type:
     try:
         cls = resolve_name(path)
     except Exception as error:  # whatever a module raises as it is imported
+        meant = did_you_mean(error.name, dir(error.obj)) if isinstance(error, AttributeError) and error.name else ""
         raise BadInputError(
-            f"{key} must be the import path of a {base.__name__}. Got {path!r}: {type(error).__name__}: {error}."
+            f"{key} must be the import path of a {base.__name__}. Got {path!r}: {type(error).__name__}: {error}.{meant}"
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise BadInputError(f"{key} must be the import path of a {base.__name__}. Got {path!r} instead.")

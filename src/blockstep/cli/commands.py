@@ -10,6 +10,7 @@ from blockstep.base.showing import Showing
 from blockstep.cli.application import Application
 from blockstep.cli.lightning_cli import CommandLine, Rehearsal
 from blockstep.cli.messages import translate_errors
+from blockstep.cli.predictions import load_as_it_is
 from blockstep.cli.quiet import quiet
 from blockstep.runs.run_summary import summarize
 from blockstep.runs.stop_signals import STOP_SIGNALS
@@ -77,6 +78,8 @@ def _fit(cli: CommandLine) -> None:
     except (BadInputError, InterruptedRunError, OutputError) as error:
         _discard_if_worthless(cli, error)
         raise
+    except RunError as error:
+        raise RunError(f"{error}{_where(cli, str(error))}") from error
     except Interrupted as stop:
         _discard_if_worthless(cli, stop)
         raise InterruptedRunError(_describe_progress(cli), stop.number) from None
@@ -86,6 +89,12 @@ def _fit(cli: CommandLine) -> None:
     if STOP_SIGNALS.received:
         raise InterruptedRunError("came after the last step: the run is complete.", STOP_SIGNALS.received)
     _report_failures(cli)
+
+
+def _where(cli: CommandLine, said: str) -> str:
+    folder = cli.folder
+    is_known = folder is None or str(folder.path) in said or not folder.has_checkpoints
+    return "" if is_known or folder is None else f" The run's folder is {folder.path}."
 
 
 def _summarize(cli: CommandLine) -> None:
@@ -144,6 +153,8 @@ def _evaluate(cli: CommandLine) -> None:
         raise BadInputError(
             f"trainer.devices must be 1 to predict: the rows have an order. Got {cli.trainer.world_size} instead."
         )
+    if cli.command == "predict":
+        load_as_it_is(cli.datamodule)
     entry_point = getattr(cli.trainer, cli.command)
     with translate_errors():
         entry_point(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True, **options)

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 
 from blockstep.base.errors import BadInputError
+from blockstep.base.factories import CLASSES
 from blockstep.cli.application import COMMANDS, RUN, Application, load_command
 from blockstep.cli.named_configs import config_names
+from blockstep.cli.parse_errors import subclass_names
 
 SCRIPT = """\
 # Completes {program} in bash and zsh.
@@ -51,8 +53,9 @@ def completion(application: Application, command: str, args: list[str]) -> None:
     commands = {**COMMANDS, **application.commands}
     helps = {name: _help(application, name, path) for name, (_, path) in commands.items() if name != command}
     values = dict(pair for text in helps.values() for pair in _choices(text))
+    values |= {f"--model.{key}": " ".join(subclass_names(base)) for key, base in CLASSES.items()}
+    values |= {"--config": " ".join(config_names(application.configs)), "--ckpt_path": "last"}
     options = {name: " ".join(_options(text)) for name, text in helps.items()}
-    values["--config"] = " ".join(config_names(application.configs))
     print(
         SCRIPT.format(
             program=application.name,
@@ -74,7 +77,9 @@ def _help(application: Application, command: str, path: str) -> str:
 
 
 def _options(text: str) -> list[str]:
-    found = re.findall(r"^  (?:-\w(?: \w+)?, )?(--[\w.-]+)", text, re.MULTILINE)
+    """The options of a help: before the text about each, which two spaces or a new line set off."""
+    heads = re.findall(r"^  (-.*?)(?:  |$)", text, re.MULTILINE)
+    found = re.findall(r"(?<![\w-])--[\w.-]+", "\n".join(heads))
     return [option for option in dict.fromkeys(found) if not option.endswith(".help")]
 
 

@@ -5,12 +5,12 @@ from pydoc import locate
 from typing import Any
 
 import yaml  # type: ignore[import-untyped] # it brings no annotations
-from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
+from jsonargparse import Namespace, get_loader, set_dumper, set_loader, set_parsing_settings
 
 from blockstep.base.errors import BadInputError
 from blockstep.base.factories import CLASSES, is_word, load_factory
 from blockstep.cli.classes import flatten, refuse_pipes
-from blockstep.cli.yaml_text import check_text, read_numbers_as_written
+from blockstep.cli.yaml_text import check_text, dump, read_numbers_as_written
 
 MOST_VALUES = 2000
 """The most values in a config: twenty times what a run's has."""
@@ -31,6 +31,7 @@ def restrict_parsing() -> None:
     loader = get_loader("yaml")
     if not isinstance(loader, _BoundedLoader):
         read_numbers_as_written()
+        set_dumper("yaml", dump)
         set_loader("yaml", _BoundedLoader(loader), exceptions=(yaml.YAMLError,))
 
 

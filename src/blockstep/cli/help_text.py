@@ -7,13 +7,15 @@ import textwrap
 from argparse import SUPPRESS, Action
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pkgutil import resolve_name
 from typing import Any
 
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from blockstep.base.errors import BadInputError
-from blockstep.cli.suggestions import did_you_mean
+from blockstep.base.factories import CLASSES
+from blockstep.base.suggestions import did_you_mean
 
 COMMON = (
     "max_epochs",
@@ -26,6 +28,12 @@ COMMON = (
     "default_root_dir",
 )
 """The keys of the trainer that people set most."""
+
+OF_FIT = ("name", "trainer.max_epochs", "trainer.max_time", "trainer.fast_dev_run", "epoch_report")
+"""Keys and groups that other commands take, since configs of runs have them, but make no use of."""
+
+OURS = {"trainer.default_root_dir": "Folder of all runs; each has its own in it, NAME/version_N."}
+"""Help that is other than Lightning's."""
 
 MARKUP = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`|``(.*?)``")
 """What reStructuredText has around the names in Lightning's help."""
@@ -50,47 +58,83 @@ def describe_command(does: str, configs: Sequence[str]) -> str:
     )
 
 
-def help_text(parser: LightningArgumentParser, about: str, topic: str) -> str:
+def help_text(parser: LightningArgumentParser, about: str, topic: str, unused: Sequence[str] = ()) -> str:
     """Return an overview of a command's keys, or all about some of them.
 
     Args:
         parser: The command's.
         about: What the command does.
         topic: "" for the overview, the name of a group or a key, or "all".
+        unused: Keys and groups that the overview leaves out.
 
     Raises:
         BadInputError: If no key belongs to the topic.
     """
     for action in parser._actions:  # noqa: SLF001 - argparse has no public name for them
         if action.help:
-            action.help = MARKUP.sub(lambda found: found[1] or found[2], action.help)
-    return _overview(parser, about) if not topic else _details(parser, topic)
+            action.help = OURS.get(action.dest) or MARKUP.sub(lambda found: found[1] or found[2], action.help)
+    return _overview(parser, about, unused) if not topic else _details(parser, topic)
 
 
-def _overview(parser: LightningArgumentParser, about: str) -> str:
-    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
+def _overview(parser: LightningArgumentParser, about: str, unused: Sequence[str]) -> str:
+    width = _width()
     sections = [f"usage: {parser.prog} [--KEY VALUE ...]\n\n{_filled(about, width)}"]
-    others = len(_actions(parser, "trainer")) - len(COMMON)
-    for title, actions in _sections(parser):
+    for title, actions in _sections(parser, unused):
+        others = len(_actions(parser, "trainer")) - len(actions)
         heading = f"{title} (Lightning's; {others} more: --help=trainer)" if title == "trainer" else title
         sections.append("\n".join([f"{heading}:", *(_line(action, width) for action in actions)]))
     more = (
-        f"All about a group or a key: {parser.prog} --help=model, --help=data, --help=max_epochs, --help=all. "
+        f"All about a group or a key: {parser.prog} --help=model, --help=data, --help=ckpt_path, --help=all. "
         f"All values as a config: {parser.prog} --print_config."
     )
     return "\n\n".join([*sections, _filled(more, width)])
 
 
-def _sections(parser: LightningArgumentParser) -> Iterator[tuple[str, list[Action]]]:
+def _width() -> int:
+    return min(shutil.get_terminal_size((100, 24)).columns, 120)
+
+
+def _sections(parser: LightningArgumentParser, unused: Sequence[str]) -> Iterator[tuple[str, list[Action]]]:
     """The overview's keys by group: those without a group, of the model, of the data, of the trainer, of the report."""
+    of_classes = _of_default_classes(parser)
     for group in ("", "model", "data", "trainer", "epoch_report"):
-        actions = _actions(parser, group)
+        actions = [action for action in _actions(parser, group) if not {action.dest, group} & set(unused)]
         if group == "trainer":
             actions = [action for name in COMMON for action in actions if action.dest == f"trainer.{name}"]
-        yield group or "run", actions
+        listed = [part for action in actions for part in (action, *_given(action, of_classes.get(action.dest, [])))]
+        if listed:
+            yield group or "run", listed
 
 
-def _actions(parser: LightningArgumentParser, group: str) -> list[Action]:
+def _of_default_classes(parser: LightningArgumentParser) -> dict[str, list[Action]]:
+    """The arguments of the classes that are defaults, by the key that names the class: those of SGD, for example."""
+    found = {}
+    for key in (f"model.{name}" for name in CLASSES):
+        default = _default(parser, key)
+        if default.get("class_path"):
+            own = ArgumentParser()
+            cls = resolve_name(default["class_path"])
+            own.add_class_arguments(cls, key, skip={"params", "optimizer"}, fail_untyped=False)
+            own.set_defaults({f"{key}.{name}": value for name, value in dict(default["init_args"]).items()})
+            found[key] = [action for action in _actions(own, "model") if action.dest.startswith(f"{key}.")]
+    for action in (action for actions in found.values() for action in actions):
+        action.help = re.sub(r" \(default: [^)]*\)", "", action.help or "")  # that of the class
+    return found
+
+
+def _default(parser: LightningArgumentParser, key: str) -> Any:
+    known = {action.dest: action.default for action in _actions(parser, "model")}
+    default = known.get(key)
+    return default if isinstance(default, dict | Namespace) else {}
+
+
+def _given(action: Action, of_class: list[Action]) -> list[Action]:
+    """The arguments of a default class that the default gives."""
+    init_args = dict(action.default["init_args"]) if of_class else {}
+    return [part for part in of_class if part.dest.rpartition(".")[2] in init_args]
+
+
+def _actions(parser: ArgumentParser, group: str) -> list[Action]:
     """The options of a group, without those that ask for help; of "", those without a group."""
     options = parser._actions  # noqa: SLF001 - argparse has no public name for them
     wanted = [action for action in options if action.help != SUPPRESS and not action.dest.endswith("help")]
@@ -107,7 +151,7 @@ def _line(action: Action, width: int) -> str:
     default = "" if action.default in (None, SUPPRESS) else f" {_shown(action.default)}"
     key = f"  {next(option for option in action.option_strings if option.startswith('--'))}{default}"
     sentence = re.split(r"(?<=[^.A-Z])\.(?:\s|$)", action.help or "", maxsplit=1)[0]
-    lines = textwrap.wrap(sentence.removesuffix("."), width - 34)
+    lines = textwrap.wrap(sentence.removesuffix("."), width - 34, max_lines=2, placeholder=" …")
     first, *others = lines or [""]
     head = f"{key:32}  {first}" if len(key) <= 32 else f"{key}\n{'':34}{first}"  # noqa: PLR2004 - the first column
     return "\n".join([head, *(f"{'':34}{line}" for line in others)])
@@ -123,19 +167,26 @@ def _shown(value: Any) -> str:
 
 
 def _details(parser: LightningArgumentParser, topic: str) -> str:
-    sections = list(_entries(parser.format_help()))
+    sections = [*_entries(parser.format_help()), *_entries_of_classes(parser)]
+    groups = {key.partition(".")[0] for _, entries in sections for key, _ in entries if "." in key}
+    known = {word for _, entries in sections for key, _ in entries for word in _topics(key, groups)}
     found = [
-        "\n".join([title, *(text for key, text in entries if topic == "all" or topic in _topics(key))])
+        "\n".join([title, *texts])
         for title, entries in sections
-        if topic == "all" or any(topic in _topics(key) for key, _ in entries)
+        if (texts := [text for key, text in entries if topic == "all" or topic in _topics(key, groups)])
     ]
     if not found:
-        known = {word for _, entries in sections for key, _ in entries for word in _topics(key)}
         raise BadInputError(
             f"help must be asked for a group, such as model, data or trainer, for a key, or for all. Got {topic!r} "
             f"instead.{did_you_mean(topic, known)}"
         )
     return "\n\n".join(found)
+
+
+def _entries_of_classes(parser: LightningArgumentParser) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    for key, actions in _of_default_classes(parser).items():
+        name = _default(parser, key)["class_path"].rpartition(".")[2]
+        yield f"{key}, as {name}:", [(action.dest, _line(action, _width())) for action in actions]
 
 
 def _entries(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -145,11 +196,11 @@ def _entries(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         yield title, [(re.findall(r"--([\w.]+)", option)[0], option) for option in options]
 
 
-def _topics(key: str) -> set[str]:
+def _topics(key: str, groups: set[str]) -> set[str]:
     """The words that an option is found by: its key, the last part of its key, and its group."""
     key = key.removesuffix(".help")
     group, dot, _ = key.partition(".")
-    return {key, key.rpartition(".")[2], group if dot else "run"}
+    return {key, key.rpartition(".")[2], group if dot or key in groups else "run"}
 
 
 def _filled(text: str, width: int) -> str:

@@ -25,12 +25,13 @@ from blockstep.base.factories import CLASSES, class_config, import_path
 from blockstep.checkpoints.checkpoint_file import check_weights_fit
 from blockstep.checkpoints.comparison import CompareContents
 from blockstep.checkpoints.first_save import TriedCheckpointIO
+from blockstep.cli import yaml_text
 from blockstep.cli.application import COMMANDS, Application
 from blockstep.cli.arguments import add_keys
 from blockstep.cli.classes import choose_classes, flatten, read_config, unflatten
 from blockstep.cli.config_safety import restrict_parsing
 from blockstep.cli.extras import JOB_SCHEDULERS
-from blockstep.cli.help_text import describe_command, help_text, help_topic
+from blockstep.cli.help_text import OF_FIT, describe_command, help_text, help_topic
 from blockstep.cli.named_configs import config_names, find_configs
 from blockstep.cli.predictions import PredictionWriter, check_output
 from blockstep.cli.progress_bar import TimedProgressBar
@@ -126,7 +127,7 @@ class CommandLine(LightningCLI):
         topic = help_topic(self.args)
         if topic is not None:
             about = describe_command(COMMANDS[self.command][0], list(config_names(self.application.configs)))
-            print(help_text(parser, about, topic))
+            print(help_text(parser, about, topic, () if self.command == "fit" else OF_FIT))
             parser.exit()
         defaults = parser.get_defaults()
         self.config, self._resumed = parse(parser, self.command, self.args, self._saved)
@@ -165,7 +166,7 @@ class CommandLine(LightningCLI):
         path = self.folder.path if self.folder else None
         for scheduler in JOB_SCHEDULERS:
             config.callbacks += scheduler.callbacks(self.application.name, path, self.args)
-        config.profiler = config.profiler or _NoProfiler()
+        config.profiler = config.profiler or NoProfiler()
         rank = rank_zero_only.rank  # type: ignore[attr-defined] # by the environment; building a trainer may correct it
         trainer = super().instantiate_trainer(**kwargs)
         _check_rank(rank, trainer)
@@ -238,10 +239,11 @@ class Rehearsal(CommandLine):
         """Make none."""
 
 
-class _NoProfiler(PassThroughProfiler):
+class NoProfiler(PassThroughProfiler):
     """Lightning's default profiler makes a generator for each hook of each callback, a thirtieth of a short epoch."""
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override] # a narrower promise
+        """Time nothing."""
         return _NOTHING
 
 
@@ -260,9 +262,7 @@ def _check_rank(rank: int, trainer: Trainer) -> None:
 
 
 def _dump_with_classes(dump: Callable[..., str], classes: dict[str, str], *args: Any, **kwargs: Any) -> str:
-    config = unflatten(yaml.safe_load(dump(*args, **kwargs)), classes)
-    text: str = yaml.safe_dump(config, sort_keys=False)
-    return text
+    return yaml_text.dump(unflatten(yaml.safe_load(dump(*args, **kwargs)), classes))
 
 
 def _parse_utf8(parser: LightningArgumentParser, path: str, **kwargs: Any) -> Namespace:

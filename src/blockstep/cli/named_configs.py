@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blockstep.base.errors import BadInputError
-from blockstep.cli.classes import pairs
-from blockstep.cli.suggestions import did_you_mean
+from blockstep.base.suggestions import did_you_mean
+from blockstep.cli.classes import is_file, pairs
 
 NAME = re.compile(r"[A-Za-z][\w-]{0,99}")
 """What can be the name of a config: no path, and no text in YAML."""
+
+PATH = re.compile(r"[\w./~ -]{1,999}\.ya?ml")
+"""What is meant as the path of a config."""
 
 
 def find_configs(folders: Sequence[Path], args: list[str]) -> list[str]:
@@ -35,7 +38,11 @@ def config_names(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _found(key: str, value: str, words: list[str], known: dict[str, Path]) -> list[str]:
-    if key != "config" or not NAME.fullmatch(value) or Path(value).is_file():
+    if key != "config" or is_file(value):
+        return words
+    if PATH.fullmatch(value) and (meant := did_you_mean(Path(value).stem, known)):
+        raise BadInputError(f"config must be a file that exists. Got {value!r} instead.{meant}")
+    if not NAME.fullmatch(value):
         return words
     if value not in known:
         raise BadInputError(

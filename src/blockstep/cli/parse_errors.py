@@ -12,7 +12,7 @@ from typing import Any
 from lightning.pytorch.cli import LightningArgumentParser
 
 from blockstep.base.factories import CLASSES
-from blockstep.cli.suggestions import did_you_mean
+from blockstep.base.suggestions import did_you_mean
 
 KINDS = {
     "int": "a whole number",
@@ -24,6 +24,9 @@ KINDS = {
     "tuple": "a list",
 }
 """Types in words."""
+
+WORD = re.compile(r"[A-Za-z][\w./-]*")
+"""An argument that is no option, such as a config's name."""
 
 BOUNDS = {"v>=": "at least ", "v<=": "at most ", "v>": "more than ", "v<": "less than "}
 """Restrictions in words."""
@@ -57,6 +60,8 @@ def _unknown_option(parser: LightningArgumentParser, message: str) -> str | None
     found = re.fullmatch(r"(?s)unrecognized arguments: (.*)", message)
     if not found:
         return None
+    if WORD.fullmatch(first := found[1].partition(" ")[0]):
+        return f"{message}. Each is written --KEY VALUE, as in --config {first}."
     unknown = [word.partition("=")[0] for word in found[1].split() if word.startswith("--")]
     known = options(parser)
     return f"{message}." + "".join(dict.fromkeys(did_you_mean(word, known) for word in unknown[:3]))
@@ -98,14 +103,25 @@ def _unknown_argument(message: str) -> str | None:
 
 
 def _missing_file(message: str) -> str | None:
-    found = re.search(r"File does not exist: (.*)", message)
-    return f"{_key(message)} must be a file that exists. Got {found[1]} instead." if found else None
+    found = re.search(r"(?:File does not exist|Path is not a file|File is not readable): (.*)", message)
+    return f"{_key(message)} must be a file that exists and can be read. Got {found[1]} instead." if found else None
+
+
+def _unknown_group(message: str) -> str | None:
+    """A word in place of a class, or of a group's keys."""
+    found = re.search(r"(?s)Parser key \"(model|data)\":.*Unable to load config ['\"]([^'\"]*)['\"]", message)
+    if not found:
+        return None
+    return (
+        f"{found[1]} must be the import path of a class, as in --{found[1]} mine.{found[1].capitalize()}. Got "
+        f"{found[2]!r} instead."
+    )
 
 
 def _misspelt_class(message: str) -> str | None:
     """A word where a class could stand, beside true, false and the like."""
     is_word = re.fullmatch(r"[A-Za-z_][\w.]*", _value(message))
-    is_number = "Expected a <class 'float'>" in message or "Expected a <class 'int'>" in message
+    is_number = re.search(r"Expected (a )?<class '(float|int)'>", message)
     could_be_class = "Expected a dot import path string" in message and not is_number
     return _unknown_class(message) if is_word and could_be_class else None
 
@@ -124,13 +140,13 @@ def _out_of_range(message: str) -> str | None:
 
 
 def _wrong_value(message: str) -> str | None:
-    kinds = [KINDS[kind] for kind in re.findall(r"Expected a <class '(\w+)'>", message) if kind in KINDS]
+    kinds = [KINDS[kind] for kind in re.findall(r"Expected (?:a )?<class '(\w+)'>", message) if kind in KINDS]
     choices = re.findall(r"Expected a typing\.Literal\[(.*?)\]", message)
     if not (kinds or choices):
         return None
     words = dict.fromkeys(word.strip("' ") for choice in choices for word in choice.split(","))
     kinds += [f"one of {', '.join(words)}"] if words else []
-    kinds += ["null"] if "Expected a <class 'NoneType'>" in message else []
+    kinds += ["null"] if re.search(r"Expected (a )?<class 'NoneType'>", message) else []
     return f"{_key(message)} must be {' or '.join(dict.fromkeys(kinds))}. Got {_value(message)!r} instead."
 
 
@@ -141,7 +157,7 @@ def _unknown_class(message: str) -> str | None:
         return f"{key} must be the name of a class, or its import path. Got {_value(message)!r} instead: {missing[0]}."
     if not found:
         return None
-    known = sorted({cls.__name__ for base in _bases(key, message) for cls in _subclasses(base)})
+    known = sorted({name for base in _bases(key, message) for name in subclass_names(base)})
     question = did_you_mean(found[1], known) or (
         f" Known are {', '.join(known)}." if 0 < len(known) <= MOST_LISTED else ""
     )
@@ -149,6 +165,7 @@ def _unknown_class(message: str) -> str | None:
 
 
 RULES = (
+    _unknown_group,
     _missing_argument,
     _unknown_argument,
     _missing_file,
@@ -183,9 +200,13 @@ def _bases(key: str, message: str) -> list[type]:
     return [cls for cls in ([named] if named else found) if isinstance(cls, type)]
 
 
+def subclass_names(base: type) -> list[str]:
+    """Return the names of a class's imported subclasses that are public, in order."""
+    return sorted({cls.__name__ for cls in _subclasses(base) if not cls.__name__.startswith("_")})
+
+
 def _subclasses(base: type) -> Iterator[type]:
     children: list[type] = base.__subclasses__()
     for cls in children:
-        if not cls.__name__.startswith("_"):
-            yield cls
+        yield cls
         yield from _subclasses(cls)

@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.data import extract_batch_size
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from blockstep.base.atomic_files import write_atomically
 from blockstep.base.errors import BadInputError
@@ -118,6 +119,38 @@ class PredictionWriter(Callback):
         names = self._columns if len(self._columns) == len(numbered) else numbered
         label = ["label"] if labels.shape[1] == 1 else _numbered("label", labels)
         return [*names, *label], np.hstack([inputs, predictions, labels])
+
+
+class AsItIs:
+    """A loader that Lightning does not make anew to predict, which fails where `batch_size` was given by position.
+
+    Args:
+        loader: Any loader.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._loader)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+
+def load_as_it_is(data: Any) -> None:
+    """Have a data module hand its prediction loaders to Lightning as they are."""
+    make = data.predict_dataloader
+
+    def predict_dataloader() -> Any:
+        loaders = make()
+        return [*map(_kept, loaders)] if isinstance(loaders, list | tuple) else _kept(loaders)
+
+    data.predict_dataloader = predict_dataloader
+
+
+def _kept(loader: Any) -> Any:
+    return AsItIs(loader) if type(loader) is DataLoader else loader
 
 
 def _labels(batch: Any, rows: int) -> Tensor:

@@ -41,8 +41,7 @@ def name_run(
         classes: Names of the classes that are not the application's own.
 
     Returns:
-        The name that `--name` gives; or that of a config, and what later arguments change; or what differs from the
-        defaults.
+        The name that `--name` gives; or that of a config, and what differs from it; or what differs from the defaults.
     """
     given, of_config = given_name(args), config.name
     if given is not None:
@@ -52,8 +51,8 @@ def name_run(
     if of_config is None:
         return make_name(config, defaults, names, classes)
     try:
-        before = parser.parse_args(_words_of_named_config(args))
-    except ArgumentError:  # a class needs arguments that only come later
+        before = parser.parse_args([f"--config={_named_config(args)}"])
+    except ArgumentError:  # a class needs arguments that it does not have
         before = config
     return make_name(config, before, names, [of_config])
 
@@ -82,14 +81,9 @@ def make_name(settings: Namespace, before: Namespace, names: Names, first: list[
     return _join(parts or [name for key in names if (name := _named(key, now.get(key), names))] or [PLAIN])
 
 
-def _words_of_named_config(args: list[str]) -> list[str]:
-    """The arguments up to the last config that has a name."""
-    end = position = 0
-    for key, value, words in pairs(args):
-        position += len(words)
-        if key == "config" and _has_name(read_config(value)):
-            end = position
-    return args[:end]
+def _named_config(args: list[str]) -> str:
+    """The last config that has a name."""
+    return [value for key, value, _ in pairs(args) if key == "config" and _has_name(read_config(value))][-1]
 
 
 def _plain_word(text: str) -> str:
@@ -131,10 +125,10 @@ def _describe(key: str, value: Any, old: Any, names: Names) -> Iterator[str]:
 def _describe_class(value: Any, old: Any) -> Iterator[str]:
     cls = resolve_name(_class_path(value))
     before = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
-    if not (_class_path(old) and resolve_name(_class_path(old)) is cls):
+    if _class_path(old) and resolve_name(_class_path(old)) is cls:
+        before |= _init_args(old)
+    else:
         yield cls.__name__.lower()
-    if _class_path(old):
-        before |= _init_args(old)  # also those of another class: jsonargparse keeps arguments that both classes have
     for name, argument in _init_args(value).items():
         if name not in before or argument != before[name]:
             yield from _describe(name, argument, before.get(name), {})

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
+from blockstep.base.errors import BadInputError
 from blockstep.checkpoints.best_checkpoint import BestCheckpoint
 from blockstep.checkpoints.checkpoint_file import read_checkpoint
 from blockstep.checkpoints.exact_resume import ExactResume
@@ -35,7 +36,10 @@ def make_loggers(folder: RunFolder, charts: Charts, seed: int, ckpt_path: str | 
     steps = events = None
     if ckpt_path is not None and not folder.is_new:
         checkpoint = read_checkpoint(Path(ckpt_path))
-        steps, events = checkpoint["global_step"], checkpoint["callbacks"]["EventsSeen"]["events"]
+        seen = checkpoint["callbacks"].get("EventsSeen")
+        if seen is None:
+            raise BadInputError(f"ckpt_path must hold callbacks.EventsSeen. Got {ckpt_path!r}, which does not.")
+        steps, events = checkpoint["global_step"], seen["events"]
     return RunEvents(folder.path, EventsSeen(), charts, seed, events), MetricsTable(folder.path, steps)
 
 

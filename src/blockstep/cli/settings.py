@@ -2,11 +2,14 @@
 
 from argparse import ArgumentError
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from blockstep.base.errors import BadInputError
+from blockstep.base.factories import CLASSES
 from blockstep.checkpoints.checkpoint_file import load_settings
 from blockstep.cli.arguments import check_groups, emptied_lists
 from blockstep.cli.config_safety import check_classes
@@ -16,6 +19,7 @@ from blockstep.runs.resume_checks import (
     check_config_kept,
     check_optimizer_kept,
     check_that_something_is_left,
+    check_that_something_is_trained,
     resumes_in_place,
 )
 from blockstep.runs.run_mark import newest_last, plain_path, run_of_last
@@ -60,6 +64,7 @@ def _parse_with_checkpoint(
     runs = Path(config.trainer.default_root_dir)
     requeued = _checkpoint_of_job(runs, args) if command == "fit" else None
     if requeued is None and config.ckpt_path is None:
+        check_that_something_is_trained(config.trainer)
         return config, None
     path = requeued or (newest_last(runs) if config.ckpt_path == "last" else Path(config.ckpt_path))
     if command == "fit":
@@ -91,12 +96,36 @@ def _parse_with_run(
 
 
 def _parse(parser: LightningArgumentParser, args: list[str]) -> Namespace:
-    config: Namespace = parser.parse_args(args)
+    config = _parse_with_own_defaults(parser, args)
     check_groups(config)
     config.trainer.default_root_dir = _folder_of_runs(config.trainer.default_root_dir)
     if config.ckpt_path is not None:
         config.ckpt_path = plain_path(config.ckpt_path)
     return config
+
+
+def _parse_with_own_defaults(parser: LightningArgumentParser, args: list[str]) -> Namespace:
+    """Parse arguments so that a class that is named has its own defaults.
+
+    jsonargparse hands the arguments of a default class on to a class that replaces it, where both have them: AdamW in
+    place of SGD would have no weight decay.
+    """
+    config: Namespace = parser.parse_args(args)
+    defaults = {key: parser.get_default(key) for key in (f"model.{name}" for name in CLASSES) if key in config}
+    own = {key: {"class_path": path} for key, old in defaults.items() if (path := _other_class(config[key], old))}
+    if own:
+        parser.set_defaults(own)
+        config = parser.parse_args(args)
+        parser.set_defaults({key: defaults[key] for key in own})
+    return config
+
+
+def _other_class(value: Any, default: Any) -> str | None:
+    """The path of a class that stands in place of another."""
+    path, before = (
+        given.get("class_path") if isinstance(given, dict | Namespace) else None for given in (value, default)
+    )
+    return path if path and before and resolve_name(path) is not resolve_name(before) else None
 
 
 def _folder_of_runs(value: str | Path | None) -> str:

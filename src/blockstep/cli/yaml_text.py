@@ -2,11 +2,15 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import yaml  # type: ignore[import-untyped] # it brings no annotations
 from jsonargparse._loaders_dumpers import get_yaml_default_loader  # it has no public name; a test notices a change
 
 from blockstep.base.errors import BadInputError
+
+MOST_CHARACTERS = 1_000_000
+"""The most characters of a config or an argument: a hundred times what a run's config has."""
 
 MOST_LEVELS = 50
 """The most levels of lists and mappings within each other: five times what a run's config has."""
@@ -29,6 +33,20 @@ def read_numbers_as_written() -> None:
         resolvers[letter] = [(tag, NUMBERS.get(tag, pattern)) for tag, pattern in rules]
 
 
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc] # it has no annotations
+    """Write texts that would be read as numbers in quotes: "1e3" is a text for YAML itself, and a number here."""
+
+
+for _tag, _pattern in NUMBERS.items():
+    _Dumper.add_implicit_resolver(_tag, _pattern, list("-+.0123456789"))
+
+
+def dump(value: Any) -> str:
+    """Return plain values as YAML that is read as these values."""
+    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False)
+    return text
+
+
 def check_text(text: str) -> None:
     """Check YAML before it is built. To build it is recursive, in C, where too many levels end the process.
 
@@ -36,9 +54,17 @@ def check_text(text: str) -> None:
         text: A config, or a single argument.
 
     Raises:
-        BadInputError: If it has too many levels, or the same key twice in a mapping.
+        BadInputError: If it is too long, has too many levels, or the same key twice in a mapping.
         yaml.YAMLError: If it is not YAML.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise BadInputError(
+            f"a config or an argument must have at most {MOST_CHARACTERS:,} characters. Got {len(text):,}."
+        )
+    _check_levels(text)
+
+
+def _check_levels(text: str) -> None:
     levels: list[_Level] = []
     lines: dict[str, int] = {}  # of the keys, with those above them
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -76,6 +102,8 @@ class _Level:
             raise BadInputError(f"a config must have its keys written out. Got an alias in line {line}.")
         if not isinstance(event, yaml.ScalarEvent):
             return
+        if event.value == "<<" and event.implicit[0]:  # of copies of copies, it makes more than fits into the memory
+            raise BadInputError(f"a config must have its keys written out. Got a merge (<<) in line {line}.")
         key = f"{self.above}{event.value}"
         if key in lines:
             lines_of_key = f"line {lines[key]} and in line {line}"

@@ -117,6 +117,8 @@ class CompiledBlock:
             numbers become constants of the program, and side effects such as logging do not happen in the steps.
         batch: One full batch, for its shapes.
         say: Called with a message before a program is compiled.
+        programs: Programs that several modules share, which must be equal but for their parameters' values: a step is
+            recorded of the first module alone. Those that are missing are added. By default, nothing is shared.
 
     Raises:
         UnsupportedError: If something cannot be compiled, with the reason. Train in eager PyTorch then.
@@ -129,6 +131,7 @@ class CompiledBlock:
         batch_loss: Callable[..., Tensor],
         batch: Sequence[Tensor],
         say: Callable[[str], None] = print,
+        programs: dict[Any, Any] | None = None,
     ) -> None:
         reason = unsupported(module, optimizer)
         if reason:
@@ -140,7 +143,8 @@ class CompiledBlock:
         self._shapes = [tuple(p.shape) for p in self._parameters.values() for _ in range(1 + len(self._rule.states))]
         self._flags = self._current_flags()
         self._batch_size = len(batch[0])
-        self._programs: dict[int, _Program] = {}
+        kind = (type(optimizer), self._flags, *self._shapes, *(tuple(part.shape[1:]) for part in batch))
+        self._programs: dict[int, _Program] = {} if programs is None else programs.setdefault(kind, {})
         self.prepare(batch)
 
     def run(self, *data: Tensor) -> Tensor:

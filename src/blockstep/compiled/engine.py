@@ -32,6 +32,16 @@ class CompiledEngine(Callback):
     def __init__(self) -> None:
         self._block: CompiledBlock | None = None
         self._forwards: dict[Any, CompiledForward | None] = {}  # by a row's shape and type; None is refused
+        self._programs: dict[Any, Any] | None = None
+
+    def share(self, programs: dict[Any, Any] | None) -> None:
+        """Take programs from a store, and add those that are missing, so that none is recorded and loaded again.
+
+        Args:
+            programs: The store, of engines in one process whose modules are equal but for their parameters' values: of
+                one class, and built from the same arguments. The optimizer's numbers and the batch size may differ.
+        """
+        self._programs = programs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compile the program or load it from disk; if that is not possible, print the reason.
@@ -43,7 +53,7 @@ class CompiledEngine(Callback):
         if not isinstance(pl_module, BlockTraining):
             raise TypeError(f"CompiledEngine is for a BlockTraining. Got {type(pl_module).__name__} instead.")
         try:
-            self._block = _build(trainer, pl_module)
+            self._block = _build(trainer, pl_module, self._programs)
         except UnsupportedError as reason:
             pl_module.print(f"engine: eager, not compiled: {reason}")
 
@@ -76,7 +86,7 @@ class CompiledEngine(Callback):
         known = self._forwards.get(key)
         if key not in self._forwards or (known is not None and not known.is_of(module)):
             try:
-                self._forwards[key] = CompiledForward(module, x, _say)
+                self._forwards[key] = CompiledForward(module, x, _say, self._programs if known is None else None)
             except UnsupportedError as reason:
                 _say(f"engine: evaluation is eager, not compiled: {reason}")
                 self._forwards[key] = None
@@ -84,7 +94,7 @@ class CompiledEngine(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the programs out of a copy, which builds its own."""
-        return {"_block": None, "_forwards": {}}
+        return {"_block": None, "_forwards": {}, "_programs": None}
 
 
 @rank_zero_only
@@ -92,7 +102,7 @@ def _say(message: str) -> None:
     print(message)  # `module.print` needs a trainer, which a module that is used by itself has not
 
 
-def _build(trainer: Trainer, module: BlockTraining) -> CompiledBlock:
+def _build(trainer: Trainer, module: BlockTraining, programs: dict[Any, Any] | None) -> CompiledBlock:
     loader, optimizer = trainer.train_dataloader, module.optimizers(use_pl_optimizer=False)
     if not isinstance(loader, BlockLoader) or loader.block_size == 1:
         raise UnsupportedError("it takes blocks, and data.block_size is 1")
@@ -101,13 +111,15 @@ def _build(trainer: Trainer, module: BlockTraining) -> CompiledBlock:
     if trainer.gradient_clip_val or trainer.precision != "32-true":
         clip = f"trainer.gradient_clip_val is {trainer.gradient_clip_val}"
         raise UnsupportedError(f"it takes plain float32 steps; {clip}, trainer.precision is {trainer.precision}")
-    return _compile_for_loader(loader, module, optimizer)
+    return _compile_for_loader(loader, module, optimizer, programs)
 
 
-def _compile_for_loader(loader: BlockLoader, module: BlockTraining, optimizer: Optimizer) -> CompiledBlock:
+def _compile_for_loader(
+    loader: BlockLoader, module: BlockTraining, optimizer: Optimizer, programs: dict[Any, Any] | None
+) -> CompiledBlock:
     say = cache(module.print)  # print the message once, even if the shorter last batch needs a second program
     whole = loader.dataset[: loader.batch_size]
-    compiled = CompiledBlock(module, optimizer, lambda *batch: module.batch_loss(batch), whole, say)
+    compiled = CompiledBlock(module, optimizer, lambda *batch: module.batch_loss(batch), whole, say, programs)
     if rest := loader.rows % loader.batch_size:
         compiled.prepare(loader.dataset[:rest])
     return compiled

@@ -26,12 +26,19 @@ class CompiledForward:
         module: The module, whose parameters are read anew in each call. It must keep its parts: see `is_of`.
         x: Some rows, for their shape and type.
         say: Called with a message before the program is compiled.
+        programs: As in `CompiledBlock`.
 
     Raises:
         UnsupportedError: If something cannot be compiled, with the reason.
     """
 
-    def __init__(self, module: nn.Module, x: Tensor, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        x: Tensor,
+        say: Callable[[str], None] = print,
+        programs: dict[Any, Any] | None = None,
+    ) -> None:
         reason = unsupported(module)
         if reason:
             raise UnsupportedError(reason)
@@ -39,6 +46,14 @@ class CompiledForward:
         self._parts = _parts(module)
         self._shapes = [tuple(p.shape) for p in self._parameters.values()]
         self._width = tuple(x.shape[1:])
+        kept = {} if programs is None else programs
+        kind = ("forward", self._width, *self._shapes)
+        if kind not in kept:
+            kept[kind] = self._compile(module, x, say)
+        self._run, self._scratch, self._result = kept[kind]
+
+    def _compile(self, module: nn.Module, x: Tensor, say: Callable[[str], None]) -> tuple[Any, Tensor, tuple[int, ...]]:
+        """Return the program, its scratch memory, and the shape of a row of the result."""
 
         def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
             return functional_call(module, parameters, (x,))  # type: ignore[no-any-return]
@@ -46,10 +61,9 @@ class CompiledForward:
         with torch.inference_mode(False), torch.no_grad():  # in inference mode, other operations are recorded
             recording = record_forward(forward, self._parameters, x.new_empty(ROWS, *self._width))
         text = ProgramText(recording, 0, [(ROWS, *self._width)])
-        self._result = recording.output.shape[1:]
-        self._scratch = torch.empty(text.scratch)
-        self._run = load(text.text, say).run_block
-        self._run.restype = None
+        run = load(text.text, say).run_block
+        run.restype = None
+        return run, torch.empty(text.scratch), recording.output.shape[1:]
 
     def is_of(self, module: nn.Module) -> bool:
         """Whether the program still computes what the module does: none of its parts was replaced or given a hook."""

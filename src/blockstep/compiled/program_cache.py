@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shutil
 import stat
 import subprocess
@@ -25,6 +26,9 @@ from blockstep.compiled.operations import UnsupportedError
 
 FOLDER = "blockstep-programs"
 """Made in the user's cache folder, or in the folder that the environment variable names."""
+
+ENTRY = re.compile(r'extern "C" \w+ (\w+)\(')
+"""Where a source names its function."""
 
 MARK = "CACHEDIR.TAG"
 """File that marks the folder as ours; programs for backups know a cache by its name and its first line."""
@@ -62,9 +66,14 @@ def load(text: str, say: Callable[[str], None] = print) -> ctypes.CDLL:
     try:
         program = _found_or_built(text, compiler, private_folder(folder), say)
         os.utime(program)  # `_remove_oldest` goes by the time of last use
-        return ctypes.CDLL(str(program))
+        library = ctypes.CDLL(str(program))
     except OSError as error:  # the disk is full, say, or programs must not be run from it
         raise UnsupportedError(f"the cache folder {folder} cannot be used: {error}") from error
+    for name in ENTRY.findall(text):
+        if not hasattr(library, name):
+            program.unlink()
+            raise UnsupportedError(f"the compiler {compiler} has built a program without {name}")
+    return library
 
 
 def _found_or_built(text: str, compiler: str, folder: Path, say: Callable[[str], None]) -> Path:

@@ -75,6 +75,10 @@ class EpochReport(Showing, Callback):
         if losses is not None:
             self._last_loss = losses[-1]
 
+    def pause_time(self) -> None:
+        """Leave what a callback does now out of the epoch's time, until the next block."""
+        self._stopwatch.pause()
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Pause the time."""
         self._stopwatch.pause()

@@ -75,7 +75,7 @@ def check_config_kept(path: Path) -> None:
         return
     try:
         changes = _differences(dict(_flat(_load(used))), dict(_flat(_load(beside))))
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, BadInputError) as error:
         raise BadInputError(
             f"{config} must be the config of {path}. Got a text that cannot be read instead."
         ) from error
@@ -101,6 +101,14 @@ def check_optimizer_kept(path: Path, before: Namespace, now: Namespace) -> None:
                 f"{key} must be left out: the one of {path} goes on as it was, its learning rate included. "
                 f"It was {_describe(before.get(key))} and would be {_describe(now.get(key))}."
             )
+
+
+def check_that_something_is_trained(trainer: Namespace) -> None:
+    """Raise BadInputError if the trainer is set to train nothing: an empty run would be left."""
+    for key in ("max_epochs", "max_steps", "limit_train_batches"):
+        value = trainer.get(key)
+        if value is not None and value == 0:
+            raise BadInputError(f"trainer.{key} must not be 0, since nothing would be trained. Got {value}.")
 
 
 def check_that_something_is_left(path: Path, trainer: Namespace) -> None:
@@ -153,7 +161,10 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def _load(text: str) -> Any:
     """Return a config's content as a parser reads it, which forgets the classes, and their names."""
-    config, named = get_loader("yaml")(text), yaml.safe_load(text)
+    config = get_loader("yaml")(text)
+    if not isinstance(config, dict):
+        raise BadInputError("a config must be a mapping of keys.")
+    named = yaml.safe_load(text)
     parts = {key: named[key] for key in ("model", "data") if isinstance(named.get(key), dict)}
     return {**config, **{f"{key}.class_path": part.get("class_path") for key, part in parts.items()}}
 

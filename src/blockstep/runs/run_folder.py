@@ -63,9 +63,9 @@ class RunFolder:
             ) from error
         except (OSError, NotImplementedError) as error:
             self.discard()
+            key = "trainer.default_root_dir must be" if is_new else "ckpt_path must be in a run's folder"
             raise BadInputError(
-                f"trainer.default_root_dir must be on a file system that can lock files. Got {str(path)!r}, where it "
-                f"cannot: {error}."
+                f"{key} on a file system that can lock files. Got {str(path)!r}, where it cannot: {error}."
             ) from error
         if marked_at(path):
             remove_unfinished(path)

@@ -53,9 +53,12 @@ def _read(folder: Path) -> re.Match[str] | None:
     path = folder / MARK
     try:
         is_small_file = path.is_file() and path.stat().st_size <= len(TEXT) * 3
-        return PATTERN.fullmatch(path.read_text(encoding="utf-8")) if is_small_file else None
-    except (OSError, ValueError):  # it may not be read, or is not text
+        found = PATTERN.fullmatch(path.read_text(encoding="utf-8")) if is_small_file else None
+        for time in found.groups() if found else ():
+            datetime.fromisoformat(time or _now())
+    except (OSError, ValueError):  # it may not be read, or is not text, or has a 13th month
         return None
+    return found
 
 
 def newest_last(runs: Path) -> Path:

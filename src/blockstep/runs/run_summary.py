@@ -7,9 +7,18 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, Timer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from blockstep.checkpoints.checkpoint_file import BEST
 from blockstep.runs.csv_logger import MetricsTable, read_rows
+
+EARLY = {
+    EarlyStoppingReason.PATIENCE_EXHAUSTED: "{} did not improve in {checks}",
+    EarlyStoppingReason.STOPPING_THRESHOLD: "{} has reached {stop}",
+    EarlyStoppingReason.DIVERGENCE_THRESHOLD: "{} is worse than {divergence}",
+    EarlyStoppingReason.NON_FINITE_METRIC: "{} is not a finite number",
+}
+"""Why early stopping has ended a training."""
 
 Values = list[tuple[float, int]]
 """The values of a metric, each with its epoch."""
@@ -34,19 +43,19 @@ def summarize(trainer: Trainer, folder: Path | None, modes: Mapping[str, str], l
     tag = next((tag for tag in modes if tag in logged), None)
     monitor = next(iter(modes))
     if tag is None:
-        quality = f"{monitor} was not logged: how good the model is on other data is not known"
+        quality = f"without {' or '.join(modes)}, how good the model is on other data is not known"
     else:
         quality = f"{tag}: {_best_and_last(logged[tag], modes[tag]) if tables else 'last ' + _show(logged[tag][-1])}"
         quality += f" (the limit is {limit:.4g})" if tag == monitor and limit is not None else ""
-    return [quality, f"stopped: {why_stopped(trainer)}; {_checkpoint(folder)}"]
+    judged = tag is not None and not all(isnan(value) for value, _ in logged[tag])
+    return [quality, f"stopped: {why_stopped(trainer)}; {_checkpoint(folder, [BEST] * judged + ['last.ckpt'])}"]
 
 
 def why_stopped(trainer: Trainer) -> str:
     """Say why a training has ended."""
     for callback in trainer.callbacks if trainer.should_stop else []:  # type: ignore[attr-defined] # set elsewhere
-        if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
-            reason = callback.stopping_reason_message.removeprefix("Monitored metric ")
-            return f"early stopping, since {reason.partition('. ')[0]}"
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason in EARLY:
+            return f"early stopping, since {_in_words(callback)}"
         if isinstance(callback, Timer) and (remaining := callback.time_remaining()) is not None and remaining <= 0:
             return "the time of trainer.max_time has passed"
     for name, most, done in (
@@ -56,6 +65,14 @@ def why_stopped(trainer: Trainer) -> str:
         if most is not None and 0 <= most <= done:
             return f"its one {name} is done" if most == 1 else f"all {most} {name}s are done"
     return "the model or a callback has asked for it"
+
+
+def _in_words(callback: EarlyStopping) -> str:
+    checks = "one check" if callback.wait_count == 1 else f"{callback.wait_count} checks"
+    words = EARLY[callback.stopping_reason]
+    return words.format(
+        callback.monitor, stop=callback.stopping_threshold, divergence=callback.divergence_threshold, checks=checks
+    )
 
 
 def _read(table: Path) -> dict[str, Values]:
@@ -85,8 +102,8 @@ def _show(pair: tuple[float, int]) -> str:
     return f"{pair[0]:.4g} in epoch {pair[1]}"
 
 
-def _checkpoint(folder: Path | None) -> str:
-    for name in (BEST, "last.ckpt"):
+def _checkpoint(folder: Path | None, names: list[str]) -> str:
+    for name in names:
         path = None if folder is None else folder / "checkpoints" / name
         if path is not None and path.is_file():
             return f"{path.stem} checkpoint: {path}"

@@ -106,7 +106,7 @@ def _note(args: list[str]) -> dict[str, object]:
 
 def _read(path: Path) -> object:
     with suppress(OSError, ValueError):  # the run of another job may have deleted it
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes()) if path.is_file() else None  # a named pipe would be waited for
     return None
 
 

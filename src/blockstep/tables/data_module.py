@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 from blockstep.base.errors import BadInputError, at_least, at_most
 from blockstep.blocks.loader import BlockLoader
@@ -110,14 +110,11 @@ class TableDataModule(CheckedLoading, LightningDataModule):
                 )
             self._read_training(before)
 
-    def train_dataloader(self) -> DataLoader[Any] | BlockLoader:
+    def train_dataloader(self) -> BlockLoader:
         """Load batches of x (batch_size, features) and t (batch_size, 1), float32; for a Trainer, in blocks."""
-        batch_size = min(self.batch_size, len(self.training))
-        if self.trainer is None:
-            return DataLoader(self.training, batch_size, self.shuffle, num_workers=self.num_workers)
         return BlockLoader(
             self.training,
-            batch_size,
+            min(self.batch_size, len(self.training)),
             self.trainer,
             block_size=self.block_size,
             shuffle=self.shuffle,
@@ -175,6 +172,7 @@ class TableDataModule(CheckedLoading, LightningDataModule):
 def _say(learned: Learned, training: TensorDataset, validation: TensorDataset | None) -> None:
     kind = f"{len(learned.classes)} classes" if learned.classes else "a number"
     rows = f"{len(training):,} rows" + (f" and {len(validation):,} of validation" if validation else "")
-    print(f"training data: {rows}, {len(learned.features)} features, the label is {kind}")
+    features = "1 feature" if len(learned.features) == 1 else f"{len(learned.features)} features"
+    print(f"training data: {rows}, {features}, the label is {kind}")
     if learned.constant:
         print(f"constant in the training rows, and 0 throughout: {', '.join(learned.constant)}")

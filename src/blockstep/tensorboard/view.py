@@ -7,6 +7,7 @@ import argparse
 import io
 import json
 import os
+import re
 import signal
 import webbrowser
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from urllib.parse import urlencode
 from tensorboard import program
 
 from blockstep.base.errors import BadInputError
+from blockstep.base.suggestions import did_you_mean
 from blockstep.tensorboard.charts import Charts
 
 FLAGS = ("--samples_per_plugin=images=1000,scalars=10000", "--reload_multifile=true", "--load_fast=false")
@@ -124,12 +126,16 @@ def _not_empty(text: str) -> str:
 
 
 def _parse(program_name: str, args: Sequence[str]) -> argparse.Namespace:
+    parser = _parser(program_name)
     try:
-        words, unknown = _parser(program_name).parse_known_args(args)
+        words, unknown = parser.parse_known_args(args)
     except argparse.ArgumentError as error:
         raise BadInputError(str(error)) from error
     if unknown:
-        raise BadInputError(f"{program_name} takes a folder of runs and its options. Got {unknown[0]!r} instead.")
+        meant = did_you_mean(unknown[0].partition("=")[0], re.findall(r"--[\w-]+", parser.format_usage()))
+        raise BadInputError(
+            f"{program_name} takes a folder of runs and its options. Got {unknown[0]!r} instead.{meant}"
+        )
     return words
 
 

@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 import torch
 from block_fits import OPTIMIZERS, fit, plain_loop
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
@@ -121,6 +124,50 @@ def test_a_checkpoint_has_the_weights_of_its_step(tmp_path):
     fit(tmp_path, callbacks=[ModelCheckpoint(tmp_path / "end", "end", every_n_train_steps=6)], max_steps=6)
     one, other = (torch.load(tmp_path / name)["state_dict"] for name in ("step=6.ckpt", "end/end.ckpt"))
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+class Watch(Callback):
+    """Keeps the weights after certain steps, for which blocks end."""
+
+    def __init__(self, *steps):
+        self.steps, self.weights = steps, {}
+
+    def next_step_due(self, step):
+        return min((due for due in self.steps if due > step), default=sys.maxsize)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.weights[trainer.global_step] = [weight.detach().clone() for weight in pl_module.parameters()]
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_blocks_end_where_a_callback_says(tmp_path, workers):
+    watch = Watch(1, 3, 4, 9, 15)
+    fit(tmp_path, data=Data(block_size=11, num_workers=workers), callbacks=[watch])
+    assert list(watch.weights) == [1, 3, 4, 9, 11, 15, 22, 33]
+
+
+def test_a_callback_sees_the_weights_of_its_step(tmp_path):
+    watch = Watch(1, 7, 20)
+    fit(tmp_path, callbacks=[watch])
+    for step in watch.steps:
+        _, net, _ = fit(tmp_path, max_steps=step)
+        assert all(torch.equal(a, b) for a, b in zip(watch.weights[step], net.parameters(), strict=True))
+
+
+def test_steps_of_a_callback_are_counted_from_the_start_of_a_resumed_training(tmp_path):
+    fit(tmp_path, callbacks=[ModelCheckpoint(tmp_path, "half", every_n_train_steps=6)], max_steps=6)
+    watch = Watch(5, 8, 13)
+    fit(tmp_path, data=Data(block_size=11), callbacks=[watch], ckpt_path=tmp_path / "half.ckpt")
+    assert list(watch.weights) == [8, 11, 13, 22, 33]
+
+
+def test_the_step_that_a_callback_names_must_lie_ahead(tmp_path):
+    class Behind(Callback):
+        def next_step_due(self, step):
+            return step
+
+    with pytest.raises(ValueError, match=r"^Behind\.next_step_due\(0\) must be a step after 0\. Got 0 instead\.$"):
+        fit(tmp_path, callbacks=[Behind()])
 
 
 @pytest.mark.slow

@@ -1,10 +1,11 @@
 import pytest
+import torch
 from block_fits import fit, plain_loop, train_loss
 from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
-from small_net import ROWS, Data, Net, same_weights
+from small_net import ROWS, Data, Net, same_weights, tensors
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ExponentialLR
 
@@ -88,3 +89,33 @@ def test_the_mean_loss_is_the_mean_over_events(tmp_path, block_size):
     trainer, *_ = fit(tmp_path, data=Data(7, block_size=block_size), max_epochs=1)
     losses = plain_loop(7)[0][:16]
     assert train_loss(trainer) == pytest.approx((sum(losses[:-1]) * 7 + losses[-1] * 5) / ROWS)
+
+
+# Outside of a Trainer
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_loop_of_ones_own_gets_every_row_once_in_plain_batches_each_time(num_workers):
+    loader = Data(32, shuffle=True, num_workers=num_workers).train_dataloader()
+    for _ in range(2):
+        batches = list(loader)
+        assert [len(x) for x, _ in batches] == [32, 32, 32, 14]
+        rows = torch.cat([x for x, _ in batches])
+        assert torch.equal(rows.sort(dim=0)[0], tensors()[0].sort(dim=0)[0])
+
+
+def test_a_loop_of_ones_own_gets_the_order_of_the_epoch_that_it_sets():
+    loader = Data(32, shuffle=True).train_dataloader()
+    first, again = ([x.tolist() for x, _ in loader] for _ in range(2))
+    loader.set_epoch(1)
+    assert first == again
+    assert [x.tolist() for x, _ in loader] != first
+
+
+def test_a_loader_handed_to_a_trainer_without_its_data_module_is_resumed_where_it_was():
+    loader = Data(32, shuffle=True).train_dataloader()
+    batches = iter(loader)
+    seen = [next(batches), next(batches)]
+    other = Data(32, shuffle=True).train_dataloader()
+    other.load_state_dict(loader.state_dict())
+    assert len(seen) + len(list(other)) == len(loader)

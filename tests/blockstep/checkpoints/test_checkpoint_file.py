@@ -3,6 +3,7 @@ import io
 import os
 import pickle
 import random
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -268,9 +269,16 @@ def test_a_path_that_leads_out_of_a_folder_or_is_no_file_is_not_deleted(path):
 def test_a_checkpoint_is_deleted(path, tmp_path, monkeypatch):
     (tmp_path / "here" / "runs").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
-    Path(path).touch()
+    ChecksummedCheckpointIO().save_checkpoint({}, path)
     ChecksummedCheckpointIO().remove_checkpoint(path)
     assert not Path(path).exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"mine", b"mine" * 1000, MARK])
+def test_a_file_that_is_no_checkpoint_of_ours_is_not_deleted(content, tmp_path):
+    (tmp_path / "thesis.ckpt").write_bytes(content)
+    ChecksummedCheckpointIO().remove_checkpoint(tmp_path / "thesis.ckpt")
+    assert (tmp_path / "thesis.ckpt").read_bytes() == content
 
 
 def test_a_callback_restored_from_a_crafted_checkpoint_deletes_no_file_outside_the_run(example):
@@ -311,6 +319,24 @@ def test_a_checkpoint_does_not_choose_how_lightning_loads_it(key, checkpoint):
     path = manipulated(checkpoint, "hyper_parameters", {key: LOADER_KEYWORDS[key]})
     loaded, own = Classifier.load_from_checkpoint(path), Classifier.load_from_checkpoint(checkpoint)
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), own.parameters(), strict=True))
+
+
+def test_a_checkpoint_has_no_address_fetched_and_no_function_called(checkpoint, monkeypatch):
+    asked = []
+    monkeypatch.setattr(socket.socket, "connect", lambda *args: asked.append(args))
+    Path("call.yaml").write_text("width: !!python/object/apply:os.mkdir [called]\nname: !!python/name:os.mkdir\n")
+    for place in ("http://127.0.0.1:9/x.yaml", "call.yaml"):
+        Classifier.load_from_checkpoint(manipulated(checkpoint, "hyper_parameters", {"hparams_file": place}))
+    assert asked == []
+    assert not Path("called").exists()
+
+
+def test_weights_that_are_whole_numbers_are_not_converted(checkpoint):
+    content = read_checkpoint(checkpoint)
+    content["state_dict"] = {name: value.int() for name, value in content["state_dict"].items()}
+    ChecksummedCheckpointIO().save_checkpoint(content, "whole.ckpt")
+    with pytest.raises(BadInputError, match="holds other numbers than the model's in state_dict"):
+        Classifier.load_from_checkpoint("whole.ckpt")
 
 
 def test_a_checkpoint_without_weights_gives_no_model_with_random_ones(checkpoint):

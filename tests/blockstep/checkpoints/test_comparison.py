@@ -132,6 +132,17 @@ def test_an_attribute_that_a_scheduler_of_torch_does_not_save_is_refused(make):
         check_scheduler(state, make(sgd()), ALIKE, "it")
 
 
+def chained(optimizer):
+    return lr_scheduler.ChainedScheduler([lr_scheduler.ConstantLR(optimizer), lr_scheduler.StepLR(optimizer, 3)])
+
+
+def test_a_number_by_which_a_scheduler_divides_is_not_0():
+    state = chained(sgd()).state_dict()
+    state["_schedulers"][1]["step_size"] = 0
+    with pytest.raises(ValueError, match=r"it._schedulers.1.step_size must be more than 0. Got 0"):
+        check_scheduler(state, chained(sgd()), ALIKE, "it")
+
+
 class Lazy(Adam):
     """An optimizer of a project's own, with a state that begins at the second step, and an argument that it changes."""
 

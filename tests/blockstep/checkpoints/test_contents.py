@@ -100,6 +100,7 @@ CHANGES = {
         "lr_schedulers.0.last_epoch must not be negative",
     ),
     "a scheduler without its epoch": (f"{STEP_LR} > last_epoch", GONE, "lr_schedulers.0.last_epoch must be there"),
+    "a scheduler that divides by 0": (f"{STEP_LR} > step_size", 0, "lr_schedulers.0.step_size must be more than 0"),
     "no loops": ("loops", GONE, "loops must be there"),
     "no fit loop": (FIT, GONE, "loops.fit_loop must be there"),
     "no progress": (f"{FIT} > epoch_progress", GONE, "loops.fit_loop.epoch_progress must be there"),
@@ -120,6 +121,18 @@ CHANGES = {
     "another epoch": ("epoch", 0, "epoch must be that of loops.fit_loop, 2. Got 0"),
     "half an epoch": ("epoch", 1.5, "epoch must be a whole number from 0 on. Got 1.5"),
     "no callbacks": ("callbacks", GONE, "callbacks must be there"),
+    "an emptied callback": (f"callbacks > {STOPPING}", {}, "must have 6 keys. Got 0"),
+    "an emptied random state": ("callbacks > ExactResume", {}, "callbacks.ExactResume must have 5 keys. Got 0"),
+    "more completed than started": (f"{FIT} > epoch_progress > total > started", 0, "in falling order"),
+    "more now than in all": (
+        f"{FIT} > epoch_loop.batch_progress > total",
+        {"ready": 1, "started": 1, "processed": 1, "completed": 1},
+        "epoch_loop.batch_progress.current.ready must be at most the total",
+    ),
+    "an epoch without its end": (f"{FIT} > epoch_loop.batch_progress > is_last_batch", False, "is_last_batch must be"),
+    "an option that the device lacks": (f"{GROUP} > capturable", True, "param_groups.0 must have arguments that Adam"),
+    "a timer in words": ("callbacks > Timer", {"time_elapsed": 5}, "callbacks.Timer.time_elapsed must be a mapping"),
+    "a config that is no mapping": ("blockstep > config", "[1]", "must be the config of"),
     "empty callbacks": ("callbacks", {}, "callbacks.EventsSeen must be there"),
     "a callback without its state": ("callbacks > ExactResume", GONE, "callbacks.ExactResume must be there"),
     "a random state of zeros": ("callbacks > ExactResume > torch", torch.zeros(5056, dtype=torch.uint8), "ExactResume"),
@@ -192,8 +205,19 @@ def test_a_position_in_the_data_that_is_negative_is_refused(example, capsys):
     shutil.copy("runs/within/version_0/checkpoints/last.ckpt", LAST)
     change("moved.ckpt", f"{FIT} > state_dict > combined_loader > 0 > position", -5)
     assert example("fit", "--ckpt_path=moved.ckpt", *WORDS[:2]) == 2
-    assert "a position from 0 on in loops.fit_loop.state_dict" in capsys.readouterr().err
+    assert "batch_progress must be at -5 batches. Got 5" in capsys.readouterr().err
     assert not Path("runs/run/version_1").exists()
+
+
+def test_an_optimizer_that_has_forgotten_its_steps_is_refused_also_where_the_list_of_states_agrees(example, capsys):
+    content = read_checkpoint(LAST)
+    content["optimizer_states"][0]["state"] = {}
+    content["blockstep"]["optimizer_states"] = [0]
+    ChecksummedCheckpointIO().save_checkpoint(content, LAST)
+    before = tree()
+    assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=3") == 2
+    assert "optimizer_states.0.state must not be empty after 22 steps" in capsys.readouterr().err
+    assert tree() == before
 
 
 def deep(levels):

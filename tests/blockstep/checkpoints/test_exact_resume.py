@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from small_net import Data, Net, Probe, same_weights
 from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.utils.data import DataLoader
 
 from blockstep.base import timed_logger
 from blockstep.checkpoints.checkpoint_file import read_checkpoint
@@ -64,7 +65,7 @@ def _saved_after_every_block(monkeypatch):
     monkeypatch.setattr(timed_logger, "SECONDS_BETWEEN_WRITES", -1)
 
 
-def run(folder, make=momentum, checkpoint=None, extra=(), max_epochs=3, **data):
+def run(folder, make=momentum, checkpoint=None, extra=(), max_epochs=3, kind=Data, **data):
     folder.mkdir(exist_ok=True)
     torch.manual_seed(5)
     probe, draws, net = Probe(), Draws(), Net(make)
@@ -78,7 +79,7 @@ def run(folder, make=momentum, checkpoint=None, extra=(), max_epochs=3, **data):
         accelerator="cpu",
         num_sanity_val_steps=0,
     )
-    trainer.fit(net, Data(**{"shuffle": True, "block_size": 4} | data), ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(net, kind(**{"shuffle": True, "block_size": 4} | data), ckpt_path=checkpoint, weights_only=True)
     return trainer, net, probe, draws
 
 
@@ -182,3 +183,17 @@ def test_gradients_are_accumulated_after_a_resume_within_an_epoch_as_before_it(e
     assert example("fit", "--ckpt_path=runs/run/version_0/checkpoints/last.ckpt", "--trainer.max_steps=-1") == 0
     steps = read_checkpoint(Path("runs/run/version_0/checkpoints/last.ckpt"))["global_step"]
     assert steps == 112 / 4
+
+
+class Plain(Data):
+    """The same rows by torch's own loader, which does not know its position."""
+
+    def train_dataloader(self):
+        workers = self.options.get("num_workers", 0)
+        return DataLoader(self.dataset, self.batch_size, shuffle=True, num_workers=workers)
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_loader_of_torch_goes_on_with_the_batches_that_were_left(workers, tmp_path):
+    taken = list(resumed_equal_whole(tmp_path, kind=Plain, num_workers=workers))
+    assert {1, 4, 11, 12, 22, 30} <= set(taken)

@@ -31,6 +31,9 @@ BAD = {
         "model.optimizer.betas must be a list",
         "3",
     ),
+    "no epochs": (["fit", "--trainer.max_epochs=0"], "trainer.max_epochs must not be 0", "Got 0"),
+    "no steps": (["fit", "--trainer.max_steps=0"], "trainer.max_steps must not be 0", "Got 0"),
+    "no batches": (["fit", "--trainer.limit_train_batches=0"], "limit_train_batches must not be 0", "Got 0"),
     "negative epochs": (["fit", "--trainer.max_epochs=-2"], "max_epochs", "-2"),
     "threads 0": (["fit", "--threads=0"], "threads must be at least 1", "Got 0"),
     "more threads than processors": (

@@ -117,6 +117,79 @@ def test_a_checkpoint_that_was_moved_is_evaluated_with_the_names_of_its_classes(
     assert run("validate", "--ckpt_path=moved.ckpt", *THREE_CLASSES) == 0
 
 
+@pytest.mark.parametrize("command", ["fit", "validate", "predict"])
+def test_a_checkpoint_that_was_moved_asks_for_its_classes(command, capsys):
+    assert run("fit", *THREE_CLASSES) == 0
+    (CHECKPOINTS / "last.ckpt").rename("moved.ckpt")
+    assert run(command, "--ckpt_path=moved.ckpt", f"--data={ROWS}", "--data.rows=50") == 2
+    assert (
+        "model must be named for a checkpoint that lies in no run. Got 'moved.ckpt', which was trained with other "
+        f"classes: add --model {NET}, if you trust them."
+    ) in capsys.readouterr().err
+
+
+LATE = """
+import torch
+from torch.utils.data import DataLoader
+from foreign_classes import ThirtyFeatures, ThreeClasses
+
+
+class Configured(ThreeClasses):
+    def __init__(self):
+        super().__init__()
+        del self.net
+
+    def configure_model(self):
+        torch.manual_seed(0)
+        self.net = torch.nn.Linear(30, 3)
+
+
+class Lazy(ThreeClasses):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.LazyLinear(3)
+
+
+class ByPosition(ThirtyFeatures):
+    def predict_dataloader(self):
+        return DataLoader(self.dataset, 7)
+"""
+
+
+@pytest.mark.parametrize("name", ["Configured", "Lazy"])
+def test_a_model_that_is_completed_by_a_hook_or_a_batch_goes_on_and_is_evaluated(name, monkeypatch):
+    Path("late.py").write_text(LATE)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.delitem(sys.modules, "late", raising=False)
+    assert run("fit", f"--model=late.{name}", "--data=late.ByPosition") == 0
+    assert run("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 0
+    assert run("validate", "--ckpt_path=last") == 0
+
+
+def test_a_loader_whose_batch_size_is_given_by_position_predicts(monkeypatch):
+    Path("late.py").write_text(LATE)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.delitem(sys.modules, "late", raising=False)
+    assert run("fit", f"--model={NET}", "--model.width=8", "--data=late.ByPosition") == 0
+    assert run("predict", "--ckpt_path=last") == 0
+    assert len(Path("predictions.csv").read_text().splitlines()) == 41
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (
+            "--model=BoringModle",
+            "model must be the import path of a class, as in --model mine.Model. Got 'BoringModle'",
+        ),
+        (f"--model={BORING}.BoringModle", "has no attribute 'BoringModle'. Did you mean BoringModel"),
+    ],
+)
+def test_a_misspelt_class_is_answered_in_words(word, said, capsys):
+    assert run("fit", word) == 2
+    assert said in capsys.readouterr().err
+
+
 # How a class is named
 
 NAMED = "{class_path: %s, init_args: {%s: 8}}"

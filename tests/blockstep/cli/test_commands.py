@@ -122,6 +122,12 @@ def test_without_a_logger_there_are_still_a_config_and_checkpoints(example):
     ]
 
 
+def test_an_optimizer_that_replaces_the_default_one_has_its_own_defaults(example):
+    assert example("fit", *QUICK, "--model.optimizer=AdamW") == 0
+    given = saved_config()["model"]["optimizer"]["init_args"]
+    assert (given["lr"], given["weight_decay"]) == (0.001, 0.01)
+
+
 # From a checkpoint
 
 

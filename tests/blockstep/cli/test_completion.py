@@ -29,6 +29,10 @@ COMPLETED = {
     ("fit", "--model.engine", ""): "eager compiled",
     ("fit", "--model.engine", "=", "c"): "compiled",
     ("fit", "--config", ""): "online wide",
+    ("fit", "--ckpt_path", ""): "last",
+    ("fit", "--model.optimizer", "Adam"): "Adam AdamW Adamax",
+    ("fit", "--model.lr_scheduler", "=", "Step"): "StepLR",
+    ("view", "--no"): "--no-browser" if "view" in COMMANDS else "",
     ("fit", "--name", ""): "",  # the shell then completes names of files
 }
 

@@ -14,12 +14,17 @@ REFUSED = {
     "levels of brackets": ("data: " + "[" * 100_000 + "]" * 100_000, "at most 50 levels"),
     "levels by indentation": ("".join(" " * level + "a:\n" for level in range(1000)), "at most 50 levels"),
     "levels of mappings": ("{a: " * 51 + "1" + "}" * 51, "at most 50 levels"),
+    "a million characters": (f"name: {'x' * 1_000_000}", "at most 1,000,000 characters. Got 1,000,006"),
     "a key twice": (
         "data:\n  batch_size: 5\n  seed: 1\n  batch_size: 7\n",
         "each key once. Got 'data.batch_size' in line 2 and in line 4",
     ),
     "a key twice, once with dots": ("data.seed: 1\ndata:\n  seed: 2\n", "Got 'data.seed' in line 1 and in line 3"),
     "a key by an alias": ("data: {&k seed: 1, *k : 2}\n", "have its keys written out. Got an alias in line 1"),
+    "a merge": (
+        "a: &a {x: 1}\ndata: {<<: [*a, *a], seed: 1}\n",
+        "have its keys written out. Got a merge (<<) in line 2",
+    ),
     "a section twice": ("data: {seed: 1}\nmodel: {}\ndata: {seed: 2}\n", "Got 'data' in line 1 and in line 3"),
     "a number to the base of 60": ("data: {batch_size: 1:30}", "Got '1:30' instead"),
     "a fraction to the base of 60": ("trainer: {gradient_clip_val: 1:30.5}", "1:30.5"),

@@ -57,6 +57,32 @@ def test_help_about_a_key_explains_it_alone(key, helped):
     assert "To enable infinite training, set" in text
 
 
+@pytest.mark.parametrize("key", ["lr", "model.optimizer.lr"])
+def test_help_about_an_argument_of_the_default_optimizer_explains_it(key, helped):
+    lines = helped("fit", f"--help={key}")
+    assert lines[0] == "model.optimizer, as SGD:"
+    assert re.fullmatch(r"  --model\.optimizer\.lr 0\.\d+ +learning rate", lines[1])
+    assert len(lines) == 2
+
+
+def test_help_shows_the_arguments_that_the_default_optimizer_is_given(helped):
+    text = "\n".join(helped("fit", "--help"))
+    assert re.findall(r"--model\.optimizer\.\w+", text) == ["--model.optimizer.lr"]
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_help_about_an_evaluation_leaves_out_what_only_fit_uses(command, helped):
+    keys = {match[1] for line in helped(command, "--help") if (match := re.match(r"  --([\w.]+)", line))}
+    assert {"ckpt_path", "data.batch_size", "trainer.accelerator"} <= keys
+    assert not {key for key in keys if key in ("name", "trainer.max_epochs") or key.startswith("epoch_report")}
+
+
+def test_help_about_the_keys_without_a_group_has_no_group(helped):
+    keys = set(re.findall(r"\n  (?:-\w.*, )?--([\w.]+)", "\n".join(helped("fit", "--help=run"))))
+    assert {"name", "ckpt_path", "on_nan"} <= keys
+    assert not {"model", "data", "trainer", "epoch_report"} & keys
+
+
 def test_help_about_all_has_every_key_and_no_markup(helped):
     lines = helped("fit", "--help=all")
     assert len(lines) > 400
@@ -100,6 +126,12 @@ def test_of_a_word_that_is_like_no_other_nothing_is_asked(example, capsys):
     assert "unrecognized arguments: --quux=3.\n" in capsys.readouterr().err
 
 
+def test_a_word_without_a_key_is_answered_by_how_arguments_are_written(example, capsys):
+    assert example("fit", "online") == 2
+    said = capsys.readouterr().err
+    assert "unrecognized arguments: online. Each is written --KEY VALUE, as in --config online.\n" in said
+
+
 def test_a_typo_in_a_command_is_noticed(example, capsys):
     assert example("fitt") == 2
     assert "Got 'fitt' instead. Did you mean fit?" in capsys.readouterr().err
@@ -140,7 +172,8 @@ IN_WORDS = {
     ("trainer.max_epochs=many",): "trainer.max_epochs must be a whole number or null. Got 'many' instead.",
     ("data.shuffle=maybe",): "data.shuffle must be true or false. Got 'maybe' instead.",
     ("model.engine=fast",): "model.engine must be one of eager, compiled. Got 'fast' instead.",
-    ("config=nowhere.yaml",): "config must be a file that exists. Got '",
+    ("config=nowhere.yaml",): "config must be a file that exists and can be read. Got '",
+    ("config=.",): "config must be a file that exists and can be read. Got '",
 }
 
 

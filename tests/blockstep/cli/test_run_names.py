@@ -42,7 +42,7 @@ NAMES = {
     ("--data.batch_size=1",): "online",
     ("--data.batch_size=32",): "batch_size_32",
     ("--model.optimizer=Adam",): "adam",
-    ("--model.optimizer=torch.optim.Adam", "--model.optimizer.lr=0.001"): "adam-lr_0.001",
+    ("--model.optimizer=torch.optim.Adam", "--model.optimizer.lr=0.01"): "adam-lr_0.01",
     ("--model.optimizer.lr=0.5",): "lr_0.5",
     ("--model.optimizer=SGD", "--model.optimizer.momentum=0.9", "--data.batch_size=1"): "online-momentum_0.9",
     ("--model.optimizer=Adam", "--model.optimizer.betas=[0.8,0.9]"): "adam-betas_0.8_0.9",
@@ -85,7 +85,9 @@ OF_A_CONFIG = {
     ("--config=mine.yaml", "--trainer.max_epochs=3"): "mine",
     ("--config=mine.yaml", "--data.batch_size=8"): "mine-batch_size_8",
     ("--config=mine.yaml", "--data.batch_size=1", "--model.optimizer=Adam"): "mine-online-adam",
-    ("--model.width=3", "--config=mine.yaml"): "mine",
+    ("--model.width=3", "--config=mine.yaml"): "mine-width_3",
+    ("--model.optimizer=Adam", "--config=mine.yaml"): "mine-adam",
+    ("--config=other.yaml", "--config=mine.yaml"): "mine-width_5",
     ("--config=mine.yaml", "--config=other.yaml"): "mine-width_5",
     ("--config=mine.yaml", "--name=yours", "--data.batch_size=8"): "yours",
     ("--name=yours", "--config=mine.yaml"): "yours",
@@ -94,7 +96,7 @@ OF_A_CONFIG = {
 
 
 @pytest.mark.parametrize(("words", "name"), OF_A_CONFIG.items(), ids=" ".join)
-def test_the_name_of_a_config_holds_and_what_later_words_change_is_appended(words, name, named):
+def test_the_name_of_a_config_holds_and_what_differs_from_it_is_appended(words, name, named):
     Path("mine.yaml").write_text(CONFIG)
     Path("other.yaml").write_text("model: {width: 5}\n")
     assert named(*words) == name
@@ -115,7 +117,7 @@ def test_an_application_may_have_one_name_for_all_runs(example):
 def test_a_config_with_a_name_goes_before_the_one_name_of_an_application(example):
     Path("mine.yaml").write_text(CONFIG)
     assert example("fit", *SMALL, "--config=mine.yaml") == 0
-    assert folders() == ["mine/version_0"]
+    assert folders() == ["mine-num_training_100/version_0"]
 
 
 def test_the_name_of_a_config_holds_if_its_class_needs_arguments_that_come_later(named, monkeypatch):
@@ -187,6 +189,16 @@ def test_a_file_goes_before_a_shipped_config_of_the_same_name(shipped):
     Path("online").write_text("data: {batch_size: 7}\n")
     assert shipped("fit", "--config=online", "--name=mine") == 0
     assert saved_config(Path("runs/mine/version_0"))["data"]["batch_size"] == 7
+
+
+def test_a_missing_file_with_the_name_of_a_shipped_config_is_answered_by_that_name(shipped, capsys):
+    assert shipped("fit", "--config=configs/online.yaml") == 2
+    assert "Got 'configs/online.yaml' instead. Did you mean online?" in capsys.readouterr().err
+
+
+def test_a_misspelt_file_is_answered_by_a_shipped_config(shipped, capsys):
+    assert shipped("fit", "--config=onlin.yaml") == 2
+    assert "Got 'onlin.yaml' instead. Did you mean online?" in capsys.readouterr().err
 
 
 def test_an_unknown_config_is_refused_with_the_known_ones(shipped, capsys):

@@ -127,18 +127,30 @@ def test_a_signal_between_building_a_run_and_starting_it_leaves_nothing(example,
     assert not Path("runs").exists()
 
 
-@needs_posix_files
-def test_a_file_system_without_locks_is_named_and_nothing_is_left(example, monkeypatch, capsys):
+def refuse_locks(monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     monkeypatch.setattr("blockstep.runs.run_folder.SECONDS_TO_WAIT", 0.1)
+
+
+@needs_posix_files
+def test_a_file_system_without_locks_is_named_and_nothing_is_left(example, monkeypatch, capsys):
+    refuse_locks(monkeypatch)
     assert example("fit", *QUICK) == 2
     said = capsys.readouterr().err
-    assert "lock" in said
+    assert "trainer.default_root_dir must be on a file system that can lock files" in said
     assert "kept" not in said
     assert not RUN.exists()
+
+
+@needs_posix_files
+def test_a_run_on_a_file_system_without_locks_does_not_go_on(example, monkeypatch, capsys):
+    assert example("fit", *QUICK) == 0
+    refuse_locks(monkeypatch)
+    assert example("fit", "--ckpt_path=last", "--trainer.max_epochs=3") == 2
+    assert "ckpt_path must be in a run's folder on a file system that can lock files" in capsys.readouterr().err
 
 
 def test_a_value_of_a_megabyte_is_shortened_in_a_message(example, capsys):

@@ -194,6 +194,10 @@ COMPILERS = {
     "writes nothing": ("#!/bin/sh\n", "failed: status 0"),
     "is killed": ("#!/bin/sh\nkill -9 $$\n", "failed: status -9"),
     "is no program": ("words", "cannot be run: "),
+    "builds another program": (
+        '#!/bin/sh\nfor last; do :; done; echo "int other;" | g++ -shared -fPIC -x c++ - -o "$last"\n',
+        "has built a program without answer",
+    ),
     "writes no program": ("#!/bin/sh\nfor last; do :; done; echo words > $last\n", "cannot be used: "),
 }
 

@@ -47,10 +47,8 @@ class Points(CheckedLoading, LightningDataModule):
         """Draw the points."""
         self.training, self.validation, self.test = (_draw(n, self.seed + i) for i, n in enumerate(self.sizes))
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]] | BlockLoader:
+    def train_dataloader(self) -> BlockLoader:
         """Load the training points; for a Trainer, in blocks."""
-        if self.trainer is None:
-            return DataLoader(self.training, self.batch_size, self.shuffle)
         return BlockLoader(
             self.training,
             self.batch_size,

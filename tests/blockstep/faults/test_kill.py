@@ -71,3 +71,26 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_not_killed(
         assert_same(whole / RUN, folder / RUN)
         killed, attempt = killed + survived, attempt + 1
         longest *= 1 if survived else 0.8  # the machine is faster than it was when that was measured
+
+
+BORING = "lightning.pytorch.demos.boring_classes"
+
+
+def test_lightnings_own_example_goes_on_after_kills_and_is_validated_and_predicted(tmp_path):
+    words = ["fit", f"--model={BORING}.BoringModel", f"--data={BORING}.BoringDataModule", "--name=run"]
+    words += ["--trainer.max_epochs=30"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    began = time.monotonic()
+    assert run(words, whole, every=3600) == 0, output(whole)
+    longest = time.monotonic() - began
+    for attempt in range(20):
+        if train_through_signals(words, killed / str(attempt), signal.SIGKILL, 3, longest, seed=attempt):
+            break
+    else:
+        raise AssertionError("no run was killed")
+    folder = killed / str(attempt)
+    assert_same(whole / RUN, folder / RUN)
+    assert run(["validate", "--ckpt_path=last"], folder) == 0, output(folder)
+    assert run(["predict", "--ckpt_path=last", "--output=predicted.csv"], folder) == 0, output(folder)
+    assert len((folder / "predicted.csv").read_text().splitlines()) == 65

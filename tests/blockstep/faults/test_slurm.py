@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from compared import assert_same
 from forked import end, output, run, start, wait_for, wait_for_words, written
-from systems import needs_fork
+from systems import needs_fork, needs_posix_files
 
 pytestmark = [pytest.mark.slow, needs_fork]
 RUN = Path("runs/run/version_0")
@@ -56,6 +56,14 @@ def test_a_requeued_job_goes_on_by_the_same_command_in_the_same_folder_and_ends_
     assert "SIGUSR1 after" in said
     assert "example: job 77 is requeued." in said
     assert "Traceback" not in said
+
+
+@needs_posix_files
+def test_a_named_pipe_in_place_of_a_jobs_note_is_not_waited_for(job, tmp_path):
+    old = tmp_path / "runs/old/version_0"
+    old.mkdir(parents=True)
+    os.mkfifo(old / "slurm_job.json")
+    assert run([*FIT, "--trainer.max_epochs=1"], tmp_path, environment=job | {"SLURM_RESTART_COUNT": "1"}) == 0
 
 
 def test_a_sigterm_before_the_requeue_signal_does_not_end_the_run(job, tmp_path):

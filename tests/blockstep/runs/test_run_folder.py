@@ -64,6 +64,7 @@ def test_unfinished_files_of_a_killed_process_are_removed_from_a_run_and_from_no
         for path in (*unfinished, *kept):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).touch()
+        Path(f"{name}/.folder.1.part").mkdir()
     mark(Path("run"))
     before = set(Path().rglob("*.part"))
     for name in ("run", "other"):

@@ -48,6 +48,7 @@ FOREIGN = {
     "words": b"A run of mine.\n",
     "no text": bytes(range(256)),
     "large": TEXT.format("2026-11-25T00:00:00.000001+00:00").encode() * 1000,
+    "a 13th month": TEXT.format("2026-13-25T00:00:00.000001+00:00").encode(),
     "no time": TEXT.format("yesterday").encode(),
 }
 
@@ -162,7 +163,7 @@ def test_comments_order_and_limits_of_a_config_may_be_edited(example):
 
 # Its path
 
-ROOTS = ["-dash", "./-dash/a", "#x", "~", "~/a", "~nobody-of-this-name/x", "with spaces", "実験", "a'b"]
+ROOTS = ["1e3", "-dash", "./-dash/a", "#x", "~", "~/a", "~nobody-of-this-name/x", "with spaces", "実験", "a'b"]
 
 
 @pytest.mark.parametrize("root", ROOTS)

@@ -71,7 +71,7 @@ def test_of_a_metric_whose_larger_values_are_better_the_largest_is_the_best(endi
 
 def test_without_a_validation_nothing_is_said_to_be_good(ending):
     metric, stopped, _ = ending(*QUICK, "--trainer.limit_val_batches=0")
-    assert metric == "val/loss was not logged: how good the model is on other data is not known"
+    assert metric == "without val/loss, how good the model is on other data is not known"
     assert stopped.endswith(f"; last checkpoint: {RUN}/checkpoints/last.ckpt")
 
 
@@ -90,7 +90,15 @@ STOPPING = ("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=v
 REASONS = {
     "early stopping": (
         (*STOPPING, "--trainer.callbacks.patience=1", "--trainer.callbacks.min_delta=10"),
-        "early stopping, since val/loss did not improve in the last 1 records",
+        "early stopping, since val/loss did not improve in one check",
+    ),
+    "a threshold": (
+        (*STOPPING, "--trainer.callbacks.stopping_threshold=9"),
+        "early stopping, since val/loss has reached 9.0",
+    ),
+    "divergence": (
+        (*STOPPING, "--trainer.callbacks.divergence_threshold=0.01"),
+        "early stopping, since val/loss is worse than 0.01",
     ),
     "steps": (("--trainer.max_steps=11",), "all 11 steps are done"),
 }
@@ -115,13 +123,25 @@ def test_early_stopping_that_was_overruled_is_no_reason(ending):
     assert stopped.startswith("stopped: all 3 epochs are done; ")
 
 
-def test_a_metric_that_became_nan_is_not_the_best(ending):
-    Path("wild.py").write_text(
+def write_model(name, losses):
+    """Write a module with a model that logs these losses. A process imports a module once."""
+    Path(f"{name}.py").write_text(
         "import torch\nfrom example.model import Classifier\n"
         "class Wild(Classifier):\n"
         "    def validation_step(self, batch, batch_idx):\n"
-        "        self.log('val/loss', torch.tensor([float('nan'), 0.5, 0.7][self.current_epoch]))\n"
+        f"        self.log('val/loss', torch.tensor([{losses}][self.current_epoch]))\n"
     )
+
+
+def test_of_a_metric_that_was_never_a_number_no_checkpoint_is_the_best(ending):
+    write_model("wildest", "float('nan')")
+    metric, stopped, _ = ending(*QUICK, "--model=wildest.Wild", "--name=run")
+    assert metric == "val/loss: it was never a number"
+    assert stopped.endswith(f"; last checkpoint: {RUN}/checkpoints/last.ckpt")
+
+
+def test_a_metric_that_became_nan_is_not_the_best(ending):
+    write_model("wild", "float('nan'), 0.5, 0.7")
     metric, *_ = ending(*QUICK, "--model=wild.Wild", "--name=run", "--trainer.max_epochs=3")
     assert metric == "val/loss: best 0.5 in epoch 1, last 0.7 in epoch 2"
     assert torch.load(BEST, weights_only=True)["epoch"] == 1

@@ -106,7 +106,7 @@ def test_a_folder_without_a_name_is_refused(example, capsys):
 
 
 WRONG = {
-    "--prot=1": "Got '--prot=1'",
+    "--prot=1": "Got '--prot=1' instead. Did you mean --port?",
     "--por=6006": "Got '--por=6006'",
     "runs other": "Got 'other'",
     "--port": "expected one argument",
