@@ -41,7 +41,8 @@ def compare(application: Application, _command: str, args: Sequence[str]) -> Non
     """
     words, options = _parser().parse_known_args(list(_joined(list(args))))
     for option in options:
-        if meant := did_you_mean(option.partition("=")[0], OWN[:1]):
+        # A fit has keys that look like --seeds.
+        if meant := did_you_mean(option.partition("=")[0], ["--runs"]):
             raise BadInputError(f"compare takes configs, --runs, --seeds, and options of fit. Got {option!r}.{meant}")
     if unclear := [option for option in options if "=" not in option]:
         raise BadInputError(f"options for every fit must be written --KEY VALUE. Got {unclear[0]!r} instead.")

@@ -10,8 +10,9 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def block(name):
-    """The lines of the code below a mark."""
-    return re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)[1].splitlines()
+    """The commands of the code below a mark, some of which are continued on a further line."""
+    text = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)[1]
+    return text.replace("\\\n", " ").splitlines()
 
 
 def test_the_readme_counts_the_commands_from_a_clone_to_the_first_epoch():

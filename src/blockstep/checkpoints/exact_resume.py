@@ -26,12 +26,12 @@ def end_restart(trainer: Trainer) -> None:
     Otherwise the first epoch would have the loader's iterator that was made before the random states were restored.
     """
     _Loop.restarting.fset(trainer.fit_loop, False)  # type: ignore[attr-defined] # a property
-    trainer.fit_loop._resuming_from_checkpoint = False  # noqa: SLF001
+    trainer.fit_loop._resuming_from_checkpoint = False  # noqa: SLF001 - no public name, as said above
 
 
 def load_again(trainer: Trainer) -> None:
     """Start the loader anew, and skip the batches of the epoch that were trained on. The fetcher has no public name."""
-    fetcher: Any = trainer.fit_loop._data_fetcher  # noqa: SLF001
+    fetcher: Any = trainer.fit_loop._data_fetcher  # noqa: SLF001 - no public name, as said above
     if trainer.current_epoch > 0:  # as Lightning does; the first epoch has the iterator that was made before
         iter(fetcher)
     done: Any = trainer.fit_loop.epoch_loop.batch_progress.current  # "completed" comes after the callbacks
@@ -71,6 +71,7 @@ class ExactResume(Callback):
 
     def __init__(self) -> None:
         self._start_of_epoch: dict[str, Any] = {}  # random states, if the loader must be started again
+        self._knows_position = True  # found out once: an epoch may take less time than that
         self._restored: dict[str, Any] = {}
         self._metrics: dict[str, Tensor] = {}
         self._trainer: Trainer | None = None
@@ -123,11 +124,12 @@ class ExactResume(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the random states and the metrics; within an epoch, what hooks have set as it started."""
         trainer.callback_metrics.update(self._metrics)
+        self._knows_position = _knows_position(trainer)
         self._restore()
         if trainer.fit_loop.restarted_mid_epoch:
             for name, value in self._restored.get("trainer", {}).items():
                 setattr(trainer, name, value)
-            if self._start_of_epoch and not _knows_position(trainer):
+            if self._start_of_epoch and not self._knows_position:
                 _set(self._start_of_epoch, random, np.random, torch.default_generator)
                 load_again(trainer)
         else:
@@ -139,7 +141,7 @@ class ExactResume(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the random states from which the loader draws the epoch's order."""
-        self._start_of_epoch = {} if _knows_position(trainer) else _random_states()
+        self._start_of_epoch = {} if self._knows_position else _random_states()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """In the middle of an epoch, restore them again, since starting the loader has drawn random numbers."""

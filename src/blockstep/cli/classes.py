@@ -9,7 +9,7 @@ import json
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from pkgutil import resolve_name
@@ -19,6 +19,7 @@ import yaml  # type: ignore[import-untyped] # it brings no annotations
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from blockstep.base.errors import BadInputError
+from blockstep.base.factories import import_path
 from blockstep.base.suggestions import did_you_mean
 from blockstep.checkpoints.checkpoint_file import read_checkpoint
 from blockstep.checkpoints.contents import KEY
@@ -80,6 +81,17 @@ def choose_classes(application: Application, args: list[str]) -> tuple[dict[str,
     names = own | of_run | names
     saved = {key: _arguments(run[key]) for key in BASES if names[key] == of_run.get(key) and names[key] != own[key]}
     return {key: _load(key, names[key]) for key in BASES}, rest, _as_words(saved)
+
+
+def foreign_classes(application: Application, classes: Mapping[str, type]) -> dict[str, str]:
+    """Return the import paths of those classes, by key, that are not the application's own.
+
+    Args:
+        application: Its classes may be named by a shorter path than that of the module which defines them.
+        classes: The classes by key.
+    """
+    own = {"model": application.model, "data": application.data}
+    return {key: import_path(cls) for key, cls in classes.items() if cls is not resolve_name(own[key])}
 
 
 def pairs(args: list[str]) -> Iterator[tuple[str, str, list[str]]]:

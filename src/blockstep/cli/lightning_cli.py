@@ -21,14 +21,14 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base.errors import BadInputError
-from blockstep.base.factories import CLASSES, class_config, import_path
+from blockstep.base.factories import CLASSES, class_config
 from blockstep.checkpoints.checkpoint_file import check_weights_fit
 from blockstep.checkpoints.comparison import CompareContents
 from blockstep.checkpoints.first_save import TriedCheckpointIO
 from blockstep.cli import yaml_text
 from blockstep.cli.application import COMMANDS, Application
 from blockstep.cli.arguments import add_keys
-from blockstep.cli.classes import choose_classes, flatten, read_config, unflatten
+from blockstep.cli.classes import choose_classes, flatten, foreign_classes, read_config, unflatten
 from blockstep.cli.config_safety import restrict_parsing
 from blockstep.cli.extras import JOB_SCHEDULERS
 from blockstep.cli.help_text import OF_FIT, describe_command, help_text, help_topic
@@ -94,9 +94,7 @@ class CommandLine(LightningCLI):
     @cached_property
     def foreign_classes(self) -> dict[str, str]:
         """The import paths of those classes, by key, that are not the application's own."""
-        own = {"model": self.application.model, "data": self.application.data}
-        paths = {key: import_path(cls) for key, cls in self.classes.items()}
-        return {key: path for key, path in paths.items() if self.classes[key] is not resolve_name(own[key])}
+        return foreign_classes(self.application, self.classes)
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make a parser whose configs name the classes that are not the application's own."""

@@ -48,7 +48,7 @@ def study(application: "Application", command: str, args: Sequence[str]) -> None
     curves = store.finished(plan)
     try:
         if not options.report:
-            curves = _train(plan, store, options, words)
+            curves |= _train(plan, store, curves, options, words)
         _report(plan, store, curves, options)
     finally:
         store.release()
@@ -63,19 +63,20 @@ def _check_alone(program: str, options: Options) -> None:
         )
 
 
-def _train(plan: "Plan", store: "Store", options: Options, words: Sequence[str]) -> "dict[str, Curve]":
-    """Train what is not finished, and return all curves."""
+def _train(
+    plan: "Plan", store: "Store", finished: "Mapping[str, Curve]", options: Options, words: Sequence[str]
+) -> "dict[str, Curve]":
+    """Train what is not finished, and return its curves."""
     from blockstep.study.estimate import measure
 
-    curves = store.finished(plan)
-    left = [run for run in plan.runs if plan.digest(run) not in curves]
+    left = [run for run in plan.runs if plan.digest(run) not in finished]
     if not left:
         store.start(plan, words)
-        return curves
+        return {}
     estimate = measure(plan, left, options.jobs, options.scheduler)
     store.start(plan, words)
     try:
-        return {**curves, **_train_all(plan, left, estimate, store, options)}
+        return _train_all(plan, left, estimate, store, options)
     except Interrupted as stop:
         done = len(store.finished(plan))
         raise InterruptedRunError(
@@ -127,6 +128,7 @@ def _announce(plan: "Plan", runs: "Sequence[Run]", steps: list[int], seconds: fl
 def _report(plan: "Plan", store: "Store", curves: "Mapping[str, Curve]", options: Options) -> None:
     """Write the table and the report, and keep the runs that are asked for."""
     from blockstep.base.atomic_files import write_atomically
+    from blockstep.study.best import best_runs
     from blockstep.study.keeping import keep_runs
     from blockstep.study.pictures import draw_best
     from blockstep.study.report import write_report
@@ -137,8 +139,10 @@ def _report(plan: "Plan", store: "Store", curves: "Mapping[str, Curve]", options
     write_atomically(store.folder / "study.csv", as_csv(curves.values()).encode())
     _say_failures(list(curves.values()))
     study = _study(plan, store, curves)
-    write_report(replace(study, frames=draw_best(plan, study, options.jobs, options.scheduler)), store.folder)
-    if kept := keep_runs(plan, study, options.keep, store.folder, options.jobs):
+    best = best_runs(plan, study)
+    write_report(replace(study, frames=draw_best(plan, best, options.jobs, options.scheduler)), store.folder)
+    every = [(run, curves[digest]) for run in plan.runs if (digest := plan.digest(run)) in curves]
+    if kept := keep_runs(plan, {"none": [], "best": best, "all": every}[options.keep], store.folder, options.jobs):
         print(f"{len(kept)} runs are kept, as {kept[0]} is")
     print(f"table and report: {store.folder}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from blockstep.base.errors import BadInputError
 from blockstep.cli.application import Application
-from blockstep.cli.classes import choose_classes
+from blockstep.cli.classes import choose_classes, foreign_classes
 from blockstep.cli.named_configs import find_configs
 from blockstep.study.options import Options, by_size
 
@@ -82,9 +82,8 @@ def _lr_steps(default: float | None, options: Options, others: tuple[str, ...]) 
 
 def _replaced(application: Application, words: list[str]) -> tuple[str, ...]:
     """The beginnings of keys of the classes that the words put in place of the application's."""
-    own = {"model": application.model, "data": application.data}
     classes = choose_classes(application, find_configs(application.configs, words))[0]
-    return tuple(f"{key}." for key, cls in classes.items() if f"{cls.__module__}.{cls.__qualname__}" != own[key])
+    return tuple(f"{key}." for key in foreign_classes(application, classes))
 
 
 def _without(settings: Mapping[str, Any], others: tuple[str, ...]) -> dict[str, Any]:

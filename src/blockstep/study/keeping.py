@@ -9,10 +9,8 @@ from pathlib import Path
 from blockstep.base.errors import BadInputError, RunError
 from blockstep.cli.application import Application
 from blockstep.runs.run_mark import finished_at
-from blockstep.study.best import best_runs
-from blockstep.study.options import Keep
 from blockstep.study.plan import Plan, Run
-from blockstep.study.table import Curve, Study
+from blockstep.study.table import Curve
 from blockstep.study.workers import for_each
 
 
@@ -24,13 +22,12 @@ class Fit:
     words: Sequence[str]
 
 
-def keep_runs(plan: Plan, study: Study, keep: Keep, folder: Path, jobs: int) -> list[Path]:
+def keep_runs(plan: Plan, trained: Sequence[tuple[Run, Curve]], folder: Path, jobs: int) -> list[Path]:
     """Train once more, as `fit` does, to where the study has stopped: each leaves a run's folder in that of the study.
 
     Args:
         plan: The plan.
-        study: What was measured.
-        keep: Which: those with the best learning rate of each batch size and the first seed, all, or none.
+        trained: Which, and what was measured of each. Those that have failed are left out.
         folder: The study's.
         jobs: Trainings at the same time.
 
@@ -40,9 +37,7 @@ def keep_runs(plan: Plan, study: Study, keep: Keep, folder: Path, jobs: int) -> 
     Raises:
         RunError: If one of them could not go on.
     """
-    curves = {curve.run: curve for curve in study.curves if curve.outcome != "failed"}
-    every = [(run, curves[run.name]) for run in plan.runs if run.name in curves]
-    kept = {"none": [], "best": best_runs(plan, study) if keep == "best" else [], "all": every}[keep]
+    kept = [(run, curve) for run, curve in trained if curve.outcome != "failed"]
     missing = [pair for pair in kept if not _is_kept(folder / pair[0].name)]
     for _, failure in for_each(fit, [_fit_of(plan, run, curve, folder) for run, curve in missing], jobs, None):
         if failure:

@@ -11,10 +11,9 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from blockstep.base.png import as_png
-from blockstep.study.best import best_runs
 from blockstep.study.names import label
-from blockstep.study.plan import Plan
-from blockstep.study.table import Study
+from blockstep.study.plan import Plan, Run
+from blockstep.study.table import Curve
 from blockstep.study.training import Task, train
 from blockstep.study.workers import for_each
 from blockstep.tensorboard.event_files import EventsSeen
@@ -78,19 +77,19 @@ class Draw(Callback):
             self.frames.append((self._seen.events, as_png(picture)))
 
 
-def draw_best(plan: Plan, study: Study, jobs: int, scheduler: str | None) -> Mapping[str, Frames]:
+def draw_best(plan: Plan, best: Sequence[tuple[Run, Curve]], jobs: int, scheduler: str | None) -> Mapping[str, Frames]:
     """Draw what is learned with the best learning rate of each batch size and the first seed, training once more.
 
     Args:
         plan: The plan.
-        study: What was measured.
+        best: Those with the best learning rates, see `best_runs`.
         jobs: Trainings at the same time.
         scheduler: Address of a Dask scheduler.
 
     Returns:
         The events seen and a PNG file's bytes, by batch size; nothing if the application draws nothing.
     """
-    picture, best = plan.application.picture, best_runs(plan, study)
+    picture = plan.application.picture
     if picture is None or not best:
         return {}
     drawings, events = [], max(curve.events[-1] for _, curve in best)

@@ -10,10 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm, t
 
-from blockstep.study.table import Numbers
-
-FURTHER = 2
-"""Further checkpoints at which a target must hold. A training must not be stopped with fewer of them."""
+from blockstep.study.table import FURTHER, Numbers
 
 TAIL = 0.05
 """How often the true value may lie below an interval, and how often above: intervals are of 90 %."""

@@ -17,6 +17,10 @@ Outcome = Literal["held", "budget", "diverged", "failed"]
 SEED, DATA_SEED = "seed_everything", "data.seed"
 """The keys of the two seeds, which are varied in each study."""
 
+FURTHER = 2
+"""Further checkpoints at which a target must hold, so that a single lucky one does not count. A training must not be
+stopped with fewer of them."""
+
 COLUMNS = ("run", "outcome", "step", "events", "value", "seconds", "message")
 """The table's columns beside those of the varied keys."""
 

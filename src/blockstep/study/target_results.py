@@ -9,7 +9,6 @@ import numpy as np
 
 from blockstep.study.critical_size import LEAST_SIZES, FitWithIntervals, fit_with_intervals, perfect_scaling
 from blockstep.study.statistics import (
-    FURTHER,
     RESAMPLES,
     Estimate,
     held,
@@ -18,7 +17,7 @@ from blockstep.study.statistics import (
     resampled,
     small_sample_tail,
 )
-from blockstep.study.table import DATA_SEED, SEED, Curve, Numbers, Study
+from blockstep.study.table import DATA_SEED, FURTHER, SEED, Curve, Numbers, Study
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,12 @@ from lightning.pytorch.utilities.types import LRSchedulerConfig
 
 from blockstep.blocks.training import BlockTraining
 from blockstep.runs.epoch_report import Stopwatch
-from blockstep.study.table import Outcome
+from blockstep.study.table import FURTHER, Outcome
 from blockstep.study.validation import Validation
 from blockstep.tensorboard.event_files import EventsSeen
 
 PER_DECADE = 10
 """Checkpoints from one power of ten to the next."""
-
-HELD = 2
-"""Further checkpoints at which a metric must stay at or below a target, so that a single lucky one does not count."""
 
 
 def log_spaced(most: int, per_decade: int = PER_DECADE) -> list[int]:
@@ -132,10 +129,10 @@ class Watch(Validation):
 
     def _is_decided(self) -> bool:
         start, value = self.values[0], self.values[-1]
-        last = self.values[-1 - HELD :]
+        last = self.values[-1 - FURTHER :]
         if not math.isfinite(value) or value > start + abs(start):
             self.outcome = "diverged"
-        elif len(last) > HELD and all(value <= self.target for value in last):
+        elif len(last) > FURTHER and all(value <= self.target for value in last):
             self.outcome = "held"
         return self.outcome != "budget"
 

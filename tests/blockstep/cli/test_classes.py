@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning.pytorch import LightningDataModule, LightningModule
 from started import logged, saved_config
 
 from blockstep.checkpoints.checkpoint_file import read_checkpoint
 from blockstep.cli.application import Application
+from blockstep.cli.classes import foreign_classes
 
 RUN = Path("runs/run/version_0")
 CHECKPOINTS = RUN / "checkpoints"
@@ -188,6 +190,11 @@ def test_a_loader_whose_batch_size_is_given_by_position_predicts(monkeypatch):
 def test_a_misspelt_class_is_answered_in_words(word, said, capsys):
     assert run("fit", word) == 2
     assert said in capsys.readouterr().err
+
+
+def test_classes_that_an_application_names_by_a_shorter_path_are_its_own():
+    application = Application("short", model="lightning.LightningModule", data="lightning.LightningDataModule")
+    assert foreign_classes(application, {"model": LightningModule, "data": LightningDataModule}) == {}
 
 
 # How a class is named
