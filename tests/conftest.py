@@ -41,6 +41,15 @@ def _environment_restored(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture(autouse=True)
+def _own_modules_forgotten(tmp_path: Path):
+    """Let the next test have a module of the same name in its own folder."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(f"{tmp_path}{os.sep}"):
+            del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
 def _programs_shared(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Build compiled programs once for all tests, in a folder of their own."""
     base = tmp_path_factory.getbasetemp()

@@ -162,7 +162,6 @@ class ByPosition(ThirtyFeatures):
 def test_a_model_that_is_completed_by_a_hook_or_a_batch_goes_on_and_is_evaluated(name, monkeypatch):
     Path("late.py").write_text(LATE)
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    monkeypatch.delitem(sys.modules, "late", raising=False)
     assert run("fit", f"--model=late.{name}", "--data=late.ByPosition") == 0
     assert run("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 0
     assert run("validate", "--ckpt_path=last") == 0
@@ -171,7 +170,6 @@ def test_a_model_that_is_completed_by_a_hook_or_a_batch_goes_on_and_is_evaluated
 def test_a_loader_whose_batch_size_is_given_by_position_predicts(monkeypatch):
     Path("late.py").write_text(LATE)
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    monkeypatch.delitem(sys.modules, "late", raising=False)
     assert run("fit", f"--model={NET}", "--model.width=8", "--data=late.ByPosition") == 0
     assert run("predict", "--ckpt_path=last") == 0
     assert len(Path("predictions.csv").read_text().splitlines()) == 41

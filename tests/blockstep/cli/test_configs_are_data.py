@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,6 @@ def test_a_config_that_names_a_function_for_a_class_is_refused_and_calls_nothing
     Path("harmful.py").write_text("import os\n\ndef call():\n    os.mkdir('harm')\n")
     Path("config.yaml").write_text(config % spec)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "harmful", raising=False)
     assert example("fit", "--config=config.yaml") == 2
     assert key in capsys.readouterr().err
     assert not Path("harm").exists()

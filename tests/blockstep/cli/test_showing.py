@@ -2,7 +2,6 @@ import errno
 import fcntl
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,6 @@ class Late(Callback):
 def module(monkeypatch, tmp_path):
     """Write the module above for a hook, and make it importable."""
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "own_parts", raising=False)
     return lambda hook: Path("own_parts.py").write_text(MODULE.replace("{hook}", hook))
 
 
@@ -97,7 +95,6 @@ def test_a_network_whose_graph_cannot_be_drawn_is_trained(body, example, monkeyp
         "        return super().forward(x)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "own_network", raising=False)
     assert example("fit", *QUICK, "--model=own_network.Own") == 1
     said = capsys.readouterr()
     assert said.err.count("RunEvents.log_graph failed: ") == 1
