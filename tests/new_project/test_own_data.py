@@ -23,6 +23,10 @@ RUNS = {
     "the table": [*TABLE, "--data.batch_size=1", "--trainer.max_epochs=20"],
     "three classes": [*WAVES, "--trainer.max_epochs=30"],
 }
+STUDIES = {
+    "the table": [*TABLE, "--vary=model.optimizer.lr=.003,.03", "--targets=.4"],
+    "three classes": [*WAVES, "--vary=model.lr=.03,.3", "--targets=.9"],
+}
 NEW_ROWS = 19
 
 CONTRACT = """
@@ -101,3 +105,15 @@ def test_a_killed_run_of_ones_own_goes_on_exactly_and_predicts_new_rows(words, m
     header, *rows = (folder / "predicted.csv").read_text("utf-8").splitlines()
     assert len(rows) == (NEW_ROWS if of_table else 1000)
     assert header.endswith(",p_benign,p_malignant" if of_table else ",y1,y2,y3,label")
+
+
+@pytest.mark.parametrize("words", STUDIES.values(), ids=STUDIES)
+def test_a_study_of_ones_own_says_which_batch_size(words, made, tmp_path):
+    folder = shutil.copytree(made, tmp_path / "own")
+    sizes = "--vary=data.batch_size=5,50,200"
+    printed = run_in(folder, "-m", "quark_finder", "study", *words, sizes, "--budget=40", "--seeds=2")
+    assert "12 trainings over data.batch_size, model." in printed
+    assert "critical batch size" in (folder / "runs" / "study" / "report.html").read_text("utf-8")
+    with (folder / "runs" / "study" / "study.csv").open(newline="") as file:
+        held = {row["data.batch_size"] for row in csv.DictReader(file) if row["outcome"] == "held"}
+    assert held == {"5", "50", "200"}

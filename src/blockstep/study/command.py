@@ -101,8 +101,8 @@ def _train_all(
     progress, curves, alone = Progress(seconds, workers), {}, workers == 1 and options.scheduler is None
     try:
         for place, trained in for_each(train, tasks, options.jobs, options.scheduler):
-            digest, curve = plan.digest(runs[place]), trained.curve(runs[place].name, runs[place].settings)
-            store.keep(digest, curve, alone=alone)
+            digest, curve = plan.digest(runs[place]), trained.curve(runs[place].name, runs[place].settings, alone=alone)
+            store.keep(digest, curve)
             curves[digest] = curve
             progress.finish_one(seconds[place])
     finally:
@@ -138,7 +138,7 @@ def _report(plan: "Plan", store: "Store", curves: "Mapping[str, Curve]", options
         raise BadInputError(f"--report needs trainings that are finished. Got none in {store.folder}.")
     write_atomically(store.folder / "study.csv", as_csv(curves.values()).encode())
     _say_failures(list(curves.values()))
-    study = _study(plan, store, curves)
+    study = _study(plan, curves)
     best = best_runs(plan, study)
     write_report(replace(study, frames=draw_best(plan, best, options.jobs, options.scheduler)), store.folder)
     every = [(run, curves[digest]) for run in plan.runs if (digest := plan.digest(run)) in curves]
@@ -155,7 +155,7 @@ def _say_failures(curves: "Sequence[Curve]") -> None:
         print(f"{len(failed)} of {len(curves)} trainings have failed, as {failed[0].run} has: {failed[0].message}")
 
 
-def _study(plan: "Plan", store: "Store", curves: "Mapping[str, Curve]") -> "Study":
+def _study(plan: "Plan", curves: "Mapping[str, Curve]") -> "Study":
     from blockstep.study.table import Study
 
     return Study(
@@ -165,7 +165,7 @@ def _study(plan: "Plan", store: "Store", curves: "Mapping[str, Curve]") -> "Stud
         targets=plan.targets,
         curves=tuple(curves.values()),
         engine=plan.engine,
-        timed_alone=all(store.alone[digest] for digest in curves),
+        rules=plan.rules,
         start=_about(plan, curves),
     )
 

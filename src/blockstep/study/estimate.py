@@ -23,16 +23,18 @@ class Pace:
         step: Seconds of a step.
         validation: Seconds of a validation.
         start: Seconds of everything else.
+        per_decade: Checkpoints from one power of ten of steps to the next.
     """
 
     epoch_steps: int
     step: float
     validation: float
     start: float
+    per_decade: int
 
     def seconds(self, steps: int) -> float:
         """Return the seconds of a training of so many steps."""
-        return self.start + steps * self.step + (1 + len(log_spaced(steps))) * self.validation
+        return self.start + steps * self.step + (1 + len(log_spaced(steps, self.per_decade))) * self.validation
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def measure(plan: Plan, runs: Sequence[Run], jobs: int, scheduler: str | None) -
     for run, trial in zip(kinds, trials, strict=True):
         _check(plan, run, trial)
     start = min(_start(trial) for trial in trials)
-    paces = {run.cell: _pace(trial, start) for run, trial in zip(kinds, trials, strict=True)}
+    paces = {run.cell: _pace(trial, start, plan.rules.per_decade) for run, trial in zip(kinds, trials, strict=True)}
     lines = (line for trial in trials for line in trial.said.splitlines() if line.startswith("engine: "))
     return Estimate(paces, tuple(dict.fromkeys(lines)))
 
@@ -93,11 +95,11 @@ def _check(plan: Plan, run: Run, trial: Trained) -> None:
         )
 
 
-def _pace(trial: Trained, start: float) -> Pace:
+def _pace(trial: Trained, start: float, per_decade: int) -> Pace:
     watch = trial.watch
     first = 1 if len(watch.steps) > 2 else 0  # noqa: PLR2004 - the first step initializes much
     steps, seconds = (values[-1] - values[first] for values in (watch.steps, watch.seconds))
-    return Pace(trial.epoch_steps, seconds / max(steps, 1), watch.validating / len(watch.steps), start)
+    return Pace(trial.epoch_steps, seconds / max(steps, 1), watch.validating / len(watch.steps), start, per_decade)
 
 
 def _start(trial: Trained) -> float:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SHORT = {"lr": "learning rate", "learning_rate": "learning rate", "batch_size": "batch size"}
@@ -53,6 +53,15 @@ def label(value: Any) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.10f}".rstrip("0").rstrip(".") if abs(value) < 1 else f"{value:g}"
     return str(value)
+
+
+def title_of(others: Mapping[str, Any]) -> str:
+    """Return the values of further settings as a line; empty without any.
+
+    >>> title_of({"model.hidden": 16, "model.engine": "eager"})
+    'hidden 16, engine eager'
+    """
+    return ", ".join(f"{setting_name(key)} {label(value)}" for key, value in others.items())
 
 
 def seconds_text(seconds: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blockstep.base.errors import BadInputError
+from blockstep.study.rules import Rules
 
 VALUES = re.compile(r",(?![^\[({]*[\])}])")
 """What is between two values: a comma, but not one within brackets."""
@@ -59,6 +60,9 @@ class Options:
         metric: Tag of the metric; None for the application's.
         budget: Epochs by batch size; None for the application's.
         lr_steps: The most steps times the learning rate; None for the application's, or none beside a budget.
+        per_decade: Checkpoints from one power of ten of steps to the next.
+        further: Further checkpoints at which a target must hold.
+        diverged: How far above its start the metric of a training lies that has diverged, in sizes of the start.
         engine: How steps are taken; None for the application's.
         name: The study's.
         jobs: Trainings at the same time.
@@ -76,6 +80,9 @@ class Options:
     metric: str | None
     budget: Mapping[float, float] | None
     lr_steps: float | None
+    per_decade: int
+    further: int
+    diverged: float
     engine: str | None
     name: str
     jobs: int
@@ -131,8 +138,14 @@ def option_parser(program: str) -> argparse.ArgumentParser:
     add("--metric", help="tag of the metric that is judged by, of which smaller values are better")
     add("--budget", type=_epochs, metavar="EPOCHS", help="most epochs of a training; by batch size as in "
         "1:20,3:33,100:110, where each holds up to the next size")  # fmt: skip
-    add("--lr-steps", type=float, metavar="N", help="most steps of a training, times its learning rate: a large one "
-        "needs fewer (default: the application's, unless --budget is given)")  # fmt: skip
+    add("--lr-steps", type=_positive, metavar="N", help="most steps of a training, times its learning rate: a large "
+        "one needs fewer (default: the application's, unless --budget is given)")  # fmt: skip
+    add("--per-decade", type=_count, default=Rules.per_decade, metavar="N", help="checkpoints at which the metric is "
+        f"looked at, from one power of ten of steps to the next (default: {Rules.per_decade})")  # fmt: skip
+    add("--further", type=_whole, default=Rules.further, metavar="N", help="further checkpoints at which a target must "
+        f"hold; with 0, a lucky one is enough (default: {Rules.further})")  # fmt: skip
+    add("--diverged", type=_positive, default=Rules.diverged, metavar="X", help="a training has diverged when its "
+        f"metric is above its start by X times that (default: {Rules.diverged:g})")  # fmt: skip
     add("--engine", help="how steps are taken, as in model.engine")
     add("--name", default="study", help="name of the study, whose folder is NAME in the folder of runs "
         "(default: study)")  # fmt: skip
@@ -159,6 +172,22 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1. Got {text!r}.")
     return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0. Got {text!r}.")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"must be a number above 0. Got {text!r}.")
+    return number
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from blockstep.study.names import label, setting_name
+from blockstep.study.names import title_of
 from blockstep.study.step_time import step_seconds
 from blockstep.study.table import Curve, Study
 from blockstep.study.target_results import SizeResult, TargetResult, target_results
@@ -31,7 +31,7 @@ class Part:
     @property
     def title(self) -> str:
         """The values of the further axes as a line; empty without further axes."""
-        return ", ".join(f"{setting_name(key)} {label(value)}" for key, value in self.others.items())
+        return title_of(self.others)
 
     @property
     def sizes(self) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from blockstep.base.png import as_png
-from blockstep.study.names import label
+from blockstep.study.names import label, title_of
 from blockstep.study.plan import Plan, Run
 from blockstep.study.table import Curve
 from blockstep.study.training import Task, train
@@ -87,7 +87,8 @@ def draw_best(plan: Plan, best: Sequence[tuple[Run, Curve]], jobs: int, schedule
         scheduler: Address of a Dask scheduler.
 
     Returns:
-        The events seen and a PNG file's bytes, by batch size; nothing if the application draws nothing.
+        The events seen and a PNG file's bytes, by batch size and further values; nothing if the application draws
+        nothing.
     """
     picture = plan.application.picture
     if picture is None or not best:
@@ -98,7 +99,12 @@ def draw_best(plan: Plan, best: Sequence[tuple[Run, Curve]], jobs: int, schedule
         task = replace(plan.task(run, steps), target=-math.inf)
         drawings.append(Drawing(task, picture, _steps_at_events(steps, events)))
     frames = dict(for_each(draw, drawings, jobs, scheduler))
-    return {label(run.cell[0]): frames[place] for place, (run, _) in enumerate(best)}
+    return {_title(plan, run): frames[place] for place, (run, _) in enumerate(best)}
+
+
+def _title(plan: Plan, run: Run) -> str:
+    size, *others = run.cell
+    return ", ".join(filter(None, [label(size), title_of(dict(zip(list(plan.axes)[2:], others, strict=True)))]))
 
 
 def draw(drawing: Drawing) -> Frames:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from blockstep.cli.application import Application
 from blockstep.study.axes import Axis, Point, combine, named, read_axes
 from blockstep.study.defaults import Defaults, defaults_for
 from blockstep.study.options import Budget, Options, by_size
+from blockstep.study.rules import DEFAULT_RULES, Rules
 from blockstep.study.table import DATA_SEED, SEED
 from blockstep.study.training import LEFT_OUT, Task, Trainings, trainings
 
@@ -59,6 +60,7 @@ class Plan:
         base: The settings that all trainings have in common, by key.
         runs: The trainings, in the order in which they start.
         seed_keys: Further keys that are given the seed of the weights.
+        rules: When a training is looked at, and what ends it.
     """
 
     application: Application
@@ -72,6 +74,7 @@ class Plan:
     base: Mapping[str, Any]
     runs: Sequence[Run]
     seed_keys: Sequence[str] = ()
+    rules: Rules = DEFAULT_RULES
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -84,6 +87,7 @@ class Plan:
             "lr_steps": self.budget.lr_steps,
             "varied": sorted(self.axes),
             "seeds": list(self.seed_keys),
+            **asdict(self.rules),
             **self.base,
         }
 
@@ -99,7 +103,7 @@ class Plan:
 
     def task(self, run: Run, most_steps: int) -> Task:
         """Return what a worker needs for a training."""
-        return Task(self.application, self.words, run.config, self.metric, self.targets[-1], most_steps)
+        return Task(self.application, self.words, run.config, self.metric, self.targets[-1], most_steps, self.rules)
 
 
 def make_plan(application: Application, options: Options) -> Plan:
@@ -129,6 +133,7 @@ def make_plan(application: Application, options: Options) -> Plan:
         base={key: value for key, value in base.items() if key not in (DATA_SEED, *defaults.seed_keys)},
         runs=tuple(_runs(own, axes, options, defaults.seed_keys)),
         seed_keys=defaults.seed_keys,
+        rules=Rules(options.per_decade, options.further, options.diverged),
     )
 
 

@@ -19,7 +19,7 @@ WIDTH, COLORS = 420, 64
 """The most pixels of a side of a picture that was made smaller, and its colours."""
 
 Frames = Mapping[str, Sequence[tuple[int, bytes]]]
-"""By batch size: the events seen, and a PNG file's bytes."""
+"""By batch size and further values: the events seen, and a PNG file's bytes."""
 
 
 def player(frames: Frames, largest: int = LARGEST) -> str:

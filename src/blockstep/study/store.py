@@ -45,7 +45,6 @@ class Store:
             )
         self.folder = runs / name
         self._lock: FileLock | None = None
-        self.alone: dict[str, bool] = {}
         if self._holds_something_else():
             raise BadInputError(
                 f"--name must be that of a study, or new. Got {name!r}, and {self.folder} holds something else."
@@ -104,28 +103,20 @@ class Store:
         """Return the curves of the plan's trainings that are finished, by digest."""
         found = {}
         for digest in map(plan.digest, plan.runs):
-            saved = _read(self._path(digest))
-            if saved is not None:
-                found[digest], self.alone[digest] = saved
+            curve = _read(self._path(digest))
+            if curve is not None:
+                found[digest] = curve
         return found
 
-    def keep(self, digest: str, curve: Curve, *, alone: bool) -> None:
+    def keep(self, digest: str, curve: Curve) -> None:
         """Keep a finished training.
 
         Args:
             digest: The hash of its settings.
             curve: What it has measured.
-            alone: Whether no other training ran at the same time.
         """
-        content = {
-            "run": curve.run,
-            "settings": dict(curve.settings),
-            "outcome": curve.outcome,
-            "message": curve.message,
-            "alone": alone,
-            **{name: getattr(curve, name).tolist() for name in NUMBERS},
-        }
-        self.alone[digest] = alone
+        numbers = {name: getattr(curve, name).tolist() for name in NUMBERS}
+        content = {**vars(curve), "settings": dict(curve.settings), **numbers}
         write_atomically(self._path(digest), _as_json(content).encode())
 
     def _path(self, digest: str) -> Path:
@@ -142,14 +133,13 @@ class Store:
         return content if known else None
 
 
-def _read(path: Path) -> tuple[Curve, bool] | None:
-    """The curve in a file, and whether it was timed alone; None if there is none. A failed one is trained again."""
+def _read(path: Path) -> Curve | None:
+    """The curve in a file; None if there is none. A failed one is trained again."""
     content = _load(path)
     if not isinstance(content, dict) or content.get("outcome") in (None, "failed"):
         return None
-    alone = bool(content.pop("alone"))
     numbers: dict[str, Any] = {name: np.array(content.pop(name), np.float64) for name in NUMBERS}
-    return Curve(**content, **numbers), alone
+    return Curve(**content, **numbers)
 
 
 def _load(path: Path) -> Any:

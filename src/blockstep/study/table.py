@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from blockstep.study.rules import DEFAULT_RULES, Rules
+
 Numbers = NDArray[np.float64]
 
 Outcome = Literal["held", "budget", "diverged", "failed"]
@@ -17,11 +19,7 @@ Outcome = Literal["held", "budget", "diverged", "failed"]
 SEED, DATA_SEED = "seed_everything", "data.seed"
 """The keys of the two seeds, which are varied in each study."""
 
-FURTHER = 2
-"""Further checkpoints at which a target must hold, so that a single lucky one does not count. A training must not be
-stopped with fewer of them."""
-
-COLUMNS = ("run", "outcome", "step", "events", "value", "seconds", "message")
+COLUMNS = ("run", "outcome", "step", "events", "value", "seconds", "timed_alone", "message")
 """The table's columns beside those of the varied keys."""
 
 
@@ -39,6 +37,7 @@ class Curve:
         values: The metric's values.
         seconds: Seconds of training until then, validation left out.
         message: What an error said; empty without one.
+        alone: Whether no other training ran at the same time, so that its times are its own.
         noise: The gradient noise scale at each checkpoint, NaN where it was not measured; empty if it was nowhere.
     """
 
@@ -50,6 +49,7 @@ class Curve:
     values: Numbers
     seconds: Numbers
     message: str = ""
+    alone: bool = True
     noise: Numbers = field(default_factory=lambda: np.empty(0))
 
 
@@ -65,9 +65,9 @@ class Study:
         targets: Values of the metric to be held, from the easiest.
         curves: One for each training.
         engine: How steps were taken, for the times.
-        timed_alone: Whether no other training ran at the same time.
+        rules: When its trainings were looked at, and when a target is held.
         start: What is known besides, for the report: lines of text.
-        frames: Pictures of some trainings, by batch size: the events seen, and a PNG file's bytes.
+        frames: Pictures of some trainings, by batch size and further values: the events seen, and a PNG file's bytes.
     """
 
     name: str
@@ -76,9 +76,14 @@ class Study:
     targets: Sequence[float]
     curves: Sequence[Curve]
     engine: str = "eager"
-    timed_alone: bool = True
+    rules: Rules = DEFAULT_RULES
     start: Sequence[str] = field(default_factory=tuple)
     frames: Mapping[str, Sequence[tuple[int, bytes]]] = field(default_factory=dict)
+
+    @property
+    def timed_alone(self) -> bool:
+        """Whether each training ran while no other did."""
+        return all(curve.alone for curve in self.curves)
 
 
 def as_csv(curves: Iterable[Curve]) -> str:
@@ -97,7 +102,7 @@ def as_csv(curves: Iterable[Curve]) -> str:
         noise = curve.noise if len(curve.noise) else np.full(len(curve.steps), np.nan)
         columns = (curve.steps, curve.events, curve.values, curve.seconds, noise)
         for step, events, value, seconds, scale in zip(*columns, strict=True):
-            numbers = [int(step), int(events), repr(float(value)), f"{seconds:.6f}"]
+            numbers = [int(step), int(events), repr(float(value)), f"{seconds:.6f}", "yes" if curve.alone else "no"]
             measured = [repr(float(scale))] if has_noise else []
             writer.writerow([curve.run, *given, curve.outcome, *numbers, curve.message, *measured])
     return text.getvalue()

@@ -17,7 +17,7 @@ from blockstep.study.statistics import (
     resampled,
     small_sample_tail,
 )
-from blockstep.study.table import DATA_SEED, FURTHER, SEED, Curve, Numbers, Study
+from blockstep.study.table import DATA_SEED, SEED, Curve, Numbers, Study
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class _Grid:
 
 
 def target_results(
-    study: Study, target: float, *, further: int = FURTHER, resamples: int = RESAMPLES, seed: int = 0
+    study: Study, target: float, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[TargetResult, ...]:
     """Return what a study says about a target, once for each combination of values of its further axes.
 
@@ -124,7 +124,6 @@ def target_results(
     Args:
         study: The study, finished or not.
         target: The value of the metric to be held.
-        further: Further checkpoints at which it must hold.
         resamples: Drawings of seeds for the intervals.
         seed: Seed of the drawings.
 
@@ -139,13 +138,13 @@ def target_results(
     for values in product(*(study.axes[key] for key in further_axes)):
         others = dict(zip(further_axes, values, strict=True))
         curves = [curve for curve in study.curves if all(curve.settings.get(k) == v for k, v in others.items())]
-        grid = _grid(study, curves, target, further)
+        grid = _grid(study, curves, target)
         if grid is not None:
             results.append(_result(grid, target, others, resampled(grid.steps, resamples, seed)))
     return tuple(results)
 
 
-def _grid(study: Study, curves: Sequence[Curve], target: float, further: int) -> _Grid | None:
+def _grid(study: Study, curves: Sequence[Curve], target: float) -> _Grid | None:
     size_key, lr_key = list(study.axes)[:2]
     lrs = sorted(study.axes[lr_key], key=float)
     curves = sorted(curves, key=lambda curve: curve.run)  # so that no result depends on the order in which they ended
@@ -158,7 +157,7 @@ def _grid(study: Study, curves: Sequence[Curve], target: float, further: int) ->
     seconds = steps.copy()
     for curve in curves:
         place = (sizes.index(curve.settings[size_key]), lrs.index(curve.settings[lr_key]), seeds.index(_seed(curve)))
-        steps[place] = held(curve.steps, curve.values, target, further)
+        steps[place] = held(curve.steps, curve.values, target, study.rules.further)
         seconds[place] = _at(steps[place], curve.steps, curve.seconds)
     by_size = [_of(curves, size_key, size) for size in sizes]
     longest = [max(same, key=lambda curve: _last(curve.steps)) for same in by_size]

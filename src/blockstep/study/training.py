@@ -21,6 +21,7 @@ from blockstep.cli.quiet import quiet
 from blockstep.cli.settings import parse
 from blockstep.runs.graceful_stop import HandleSignals
 from blockstep.study.curve_noise import noise_at
+from blockstep.study.rules import DEFAULT_RULES, Rules
 from blockstep.study.table import Curve, Numbers
 from blockstep.study.watch import Watch
 
@@ -45,6 +46,7 @@ class Task:
         metric: Tag of the metric that is watched.
         target: The last target.
         most_steps: The last step.
+        rules: What the checkpoints are, and what ends a training.
         most_seconds: The training stops at a checkpoint after this time.
     """
 
@@ -54,6 +56,7 @@ class Task:
     metric: str
     target: float
     most_steps: int
+    rules: Rules = DEFAULT_RULES
     most_seconds: float = float("inf")
 
 
@@ -77,12 +80,13 @@ class Trained:
     said: str = ""
     noise: Numbers = field(default_factory=lambda: np.empty(0))
 
-    def curve(self, run: str, settings: Mapping[str, Any]) -> Curve:
+    def curve(self, run: str, settings: Mapping[str, Any], *, alone: bool) -> Curve:
         """Return what was measured as a curve of a study.
 
         Args:
             run: The training's name.
             settings: The values of the varied keys.
+            alone: Whether no other training ran at the same time.
         """
         watch = self.watch
         return Curve(
@@ -94,6 +98,7 @@ class Trained:
             values=np.array(watch.values, np.float64),
             seconds=np.array(watch.seconds, np.float64),
             message=self.message,
+            alone=alone,
             noise=self.noise,
         )
 
@@ -171,9 +176,8 @@ def train(task: Task, *callbacks: Callback, finished: Callable[[LightningModule]
         callbacks: What is to watch it besides.
         finished: Called with the trained model.
     """
-    watch, said, start = Watch(task.metric, task.target, task.most_steps), io.StringIO(), time.perf_counter()
-    watch.most_seconds = task.most_seconds
-    trained = Trained(watch)
+    watch = Watch(task.metric, task.target, task.most_steps, task.rules, task.most_seconds)
+    trained, said, start = Trained(watch), io.StringIO(), time.perf_counter()
     try:
         own = trainings(task.application, task.words)
         with redirect_stdout(said), quiet():

@@ -14,15 +14,13 @@ from lightning.pytorch.utilities.types import LRSchedulerConfig
 
 from blockstep.blocks.training import BlockTraining
 from blockstep.runs.epoch_report import Stopwatch
-from blockstep.study.table import FURTHER, Outcome
+from blockstep.study.rules import DEFAULT_RULES, Rules
+from blockstep.study.table import Outcome
 from blockstep.study.validation import Validation
 from blockstep.tensorboard.event_files import EventsSeen
 
-PER_DECADE = 10
-"""Checkpoints from one power of ten to the next."""
 
-
-def log_spaced(most: int, per_decade: int = PER_DECADE) -> list[int]:
+def log_spaced(most: int, per_decade: int) -> list[int]:
     """Return steps from 1 to `most` with equal ratios between them, as far as they are whole numbers.
 
     Example:
@@ -36,13 +34,14 @@ def log_spaced(most: int, per_decade: int = PER_DECADE) -> list[int]:
 class Watch(Validation):
     """Evaluate a metric at log-spaced steps, and stop a training whose further course is not needed.
 
-    It stops after it has held the last target, has diverged (the metric is not finite, or lies above its start by more
-    than the start's size), or after its last step.
+    It stops after it has held the last target, has diverged (the metric is not finite, or lies too far above its
+    start), or after its last step.
 
     Args:
         metric: Tag of the metric, of which smaller values are better.
         target: The last target.
         most_steps: The last step.
+        rules: What the checkpoints are, and what ends a training.
         most_seconds: Stop at a checkpoint after this time.
 
     Attributes:
@@ -55,10 +54,17 @@ class Watch(Validation):
         validating: Seconds of all validations.
     """
 
-    def __init__(self, metric: str, target: float, most_steps: int, most_seconds: float = math.inf) -> None:
+    def __init__(
+        self,
+        metric: str,
+        target: float,
+        most_steps: int,
+        rules: Rules = DEFAULT_RULES,
+        most_seconds: float = math.inf,
+    ) -> None:
         super().__init__()
-        self.metric, self.target, self.most_seconds = metric, target, most_seconds
-        self.due = log_spaced(most_steps)
+        self.metric, self.target, self.rules, self.most_seconds = metric, target, rules, most_seconds
+        self.due = log_spaced(most_steps, rules.per_decade)
         self.steps: list[int] = []
         self.events: list[int] = []
         self.values: list[float] = []
@@ -129,10 +135,11 @@ class Watch(Validation):
 
     def _is_decided(self) -> bool:
         start, value = self.values[0], self.values[-1]
-        last = self.values[-1 - FURTHER :]
-        if not math.isfinite(value) or value > start + abs(start):
+        further = self.rules.further
+        last = self.values[-1 - further :]
+        if not math.isfinite(value) or value > start + self.rules.diverged * abs(start):
             self.outcome = "diverged"
-        elif len(last) > FURTHER and all(value <= self.target for value in last):
+        elif len(last) > further and all(value <= self.target for value in last):
             self.outcome = "held"
         return self.outcome != "budget"
 

@@ -14,11 +14,13 @@ WORDS = (
 
 FOLDER = Path("runs/study")
 
+TIMES = ("seconds", "timed_alone")
+
 
 def rows(folder=FOLDER):
-    """The table without the times."""
+    """The table without the times and what is said about them."""
     with (folder / "study.csv").open(newline="") as file:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+        return [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(file)]
 
 
 def trainings(folder=FOLDER):

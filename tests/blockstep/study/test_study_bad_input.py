@@ -32,6 +32,10 @@ BAD = {
     "no seeds": ([*WORDS, "--seeds=0"], "--seeds", "'0'"),
     "a fraction of a seed": ([*WORDS, "--data-seeds=1.5"], "--data-seeds", "'1.5'"),
     "no jobs": ([*WORDS, "--jobs=0"], "--jobs", "'0'"),
+    "no checkpoints": ([*WORDS, "--per-decade=0"], "--per-decade", "'0'"),
+    "fewer than no checkpoints": ([*WORDS, "--further=-1"], "--further", "'-1'"),
+    "a start that is none": ([*WORDS, "--diverged=-2"], "--diverged", "'-2'"),
+    "steps that are none": ([*WORDS, "--lr-steps=nan"], "--lr-steps", "'nan'"),
     "an empty budget": ([*WORDS, "--budget=0"], "--budget", "'0'"),
     "a metric that nobody logs": (
         [*WORDS, "--metric=val/f1"],

@@ -1,3 +1,4 @@
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,30 @@ def test_kept_trainings_are_runs_that_end_where_the_study_has_ended(study):
         assert int(metrics[-1].split(",")[0]) == int(last["step"]) - 1
     assert study("--keep=all") == 0
     assert not list(FOLDER.glob("*/version_1"))
+
+
+def test_the_best_trainings_of_each_further_value_are_kept(study):
+    assert study("--vary=model.width=4,8", "--keep=best") == 0
+    kept = {path.parent.name for path in FOLDER.glob("*/version_0")}
+    assert {name.split("-")[2] for name in kept} == {"width_4", "width_8"}
+    assert len(kept) == 4
+
+
+def test_checkpoints_and_rules_are_keys_of_the_study(study, capsys):
+    assert study("--per-decade=3", "--further=1") == 0
+    steps = {int(row["step"]) for row in rows()}
+    assert steps <= {0, 1, 2, 5, 8, 10, 22, 40}
+    page = (FOLDER / "report.html").read_text()
+    assert "at the next one: a" in page
+    assert "log-spaced, 3 from one power of ten" in page
+    assert study("--per-decade=4", "--further=1") == 2
+    assert "holds one with per_decade 3. Got 4 instead" in capsys.readouterr().err
+
+
+def test_the_table_says_that_a_training_was_timed_alone(study):
+    assert study() == 0
+    with (FOLDER / "study.csv").open(newline="") as file:
+        assert {row["timed_alone"] for row in csv.DictReader(file)} == {"yes"}
 
 
 def test_an_application_may_have_a_study_of_its_own():

@@ -59,6 +59,7 @@ def test_two_jobs_make_the_same_table(whole):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert rows() == whole
+    assert ",no," in (FOLDER / "study.csv").read_text().splitlines()[1]  # timed_alone
 
 
 @pytest.mark.parametrize("jobs", ["--jobs=1", "--jobs=2"])

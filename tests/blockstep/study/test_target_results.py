@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from studies import LR, SIZE, SIZES, array, curve, drawn, reaching, study
 
+from blockstep.study.rules import Rules
 from blockstep.study.table import SEED, Curve
 from blockstep.study.target_results import target_results
 
@@ -76,7 +77,7 @@ def test_trainings_of_other_sizes_than_the_study_asks_for_are_left_out():
 def test_events_are_those_seen_by_then_with_the_shorter_last_batches_of_epochs():
     steps, events = (0, 4, 8, 12), (0, 1100, 2200, 3300)  # 320, 320, 320 and 140
     made = study([curve(320, 1.0, steps=steps, events=events, values=(9, 5, 1, 1))], sizes=[320])
-    (size,) = only(made, target=3, further=0).sizes
+    (size,) = only(replace(made, rules=Rules(further=0)), target=3).sizes
     assert size.steps.value == 6
     assert size.events.value == 1650
     assert size.batch_size == 275
