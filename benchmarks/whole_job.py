@@ -2,9 +2,10 @@
 
 python benchmarks/whole_job.py    (ROUNDS=5 and SECONDS=5 in the environment are the defaults)
 
-The time of an epoch is the wall time of a process of many epochs, less that of a process of two, over the difference of
-the numbers of epochs. The long run takes at least SECONDS longer. Before anything is timed, each program runs two
-epochs, and its metrics are compared with batchlab's. The tables are written to README.md.
+Each program prints a line in each epoch. The time of an epoch is the time between two lines, at least SECONDS apart, by
+the clock of the process that reads them, over the number of epochs between them: starts vary by seconds and are left
+out. Before anything is timed, each program runs two epochs, and its metrics are compared with batchlab's. The tables
+are written to README.md.
 """
 
 import contextlib
@@ -12,7 +13,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -20,7 +20,7 @@ from conftest import command
 from numpy.random import SeedSequence
 from report import ROOT, fill
 from whole_job_tables import growth_is_linear, head, ratios, tables
-from whole_process import SHORT, Epochs, Printed, ProcessError, last_metrics, run, use_one_core
+from whole_process import ENDLESS, SHORT, Epochs, Printed, ProcessError, last_metrics, leave_a_core, run
 
 from batchlab.toy import draw_events, posterior
 
@@ -119,13 +119,15 @@ def compare(title: str, metrics: dict[str, float], expected: dict[str, float]) -
 
 
 def start_cases(programs: dict[str, Words]) -> dict[str, dict[str, Epochs | Printed]]:
-    """Return what is measured in each regime. Lengths of runs are found here."""
-    cases: dict[str, dict[str, Epochs | Printed]] = {regime: {} for regime in REGIMES}
-    for regime in REGIMES:
-        parts = {name: words for name, words in PARTS.items() if "JAX" not in name or "JAX" in programs}
-        for name, words in (programs | (parts if regime == "batch" else {})).items():
-            cases[regime][name] = Epochs(partial(words, regime))
-            print(f"{regime}, {name}: runs of {SHORT} and {cases[regime][name].long} epochs", file=sys.stderr)
+    """Return what is measured in each regime."""
+    parts = {name: words for name, words in PARTS.items() if "JAX" not in name or "JAX" in programs}
+    cases: dict[str, dict[str, Epochs | Printed]] = {
+        regime: {
+            name: Epochs(words(regime, ENDLESS))
+            for name, words in (programs | (parts if regime == "batch" else {})).items()
+        }
+        for regime in REGIMES
+    }
     cases["batch"]["validation by hand"] = Printed(peer("whole_job_by_hand", "validate")("batch", VALIDATIONS))
     return cases
 
@@ -140,7 +142,7 @@ def measure(cases: dict[str, dict[str, Epochs | Printed]]) -> None:
 
 
 def main() -> None:
-    use_one_core()
+    leave_a_core()
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         prepare()
         cases = start_cases(check())

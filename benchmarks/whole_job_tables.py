@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from report import cell
-from whole_process import Epochs, Printed
+from whole_process import SECONDS, Epochs, Printed
 
 Cases = dict[str, Epochs | Printed]
 """What was measured in a regime, by name."""
@@ -42,12 +42,10 @@ def all_cores(batch: Cases) -> str:
 
 
 def head(cases: dict[str, Cases]) -> str:
-    epochs = [case for regime in cases.values() for case in regime.values() if isinstance(case, Epochs)]
-    shortest = min(min(case.differences) for case in epochs)
+    rounds = len(cases["batch"]["batchlab"].seconds)
     return (
-        f"Measured on {datetime.now(UTC).date()}, one core of {processor()}, torch {version('torch')}, "
-        f"{len(epochs[0].seconds)} rounds: medians [quartiles].\nThe long runs took at least {shortest:.1f} s longer "
-        "than the short ones."
+        f"Measured on {datetime.now(UTC).date()}, one core of {processor()}, torch {version('torch')}: medians "
+        f"[quartiles]\nof {rounds} rounds, in each of which the epochs of {SECONDS:g} s are counted."
     )
 
 

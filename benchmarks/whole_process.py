@@ -1,56 +1,56 @@
-"""Whole processes: their wall time and memory, the time of their epochs, and the metrics that they leave behind."""
+"""Whole processes: the time of their epochs, seen from outside, their memory, and the metrics that they leave."""
 
 import csv
-import math
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import one_thread
 
-SECONDS = float(os.environ.get("SECONDS", "5"))  # by which a long run takes longer than a short one
-SHORT = 2  # epochs of a short run
+SECONDS = float(os.environ.get("SECONDS", "5"))  # for which epochs are counted
+SHORT = 2  # epochs of a short run, and those that are not counted
+ENDLESS = 10**9  # epochs of a run that is killed
 FOLDER = Path("run")  # of the latest process
-
-
-def use_one_core() -> None:
-    """Keep this process and those that it starts on one core: not every program obeys what limits its threads."""
-    if hasattr(os, "sched_setaffinity"):  # not on macOS and Windows
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}  # macOS and Windows do not tell
+MEASURED = max(CORES)  # the core of what is measured
 
 
 class ProcessError(Exception):
     """A process failed. The message is the end of its output."""
 
 
-@dataclass(frozen=True)
-class Process:
-    """A process that has ended: its wall time, its peak memory in bytes, and its output."""
-
-    seconds: float
-    memory: int
-    output: str
+def leave_a_core() -> None:
+    """Keep this process off the core of those that it measures, if there is another one."""
+    stay_on(CORES - {MEASURED} or CORES, os.getpid())
 
 
-def run(words: list[str]) -> Process:
-    """Run a command in an empty folder, on one thread of one core, with its output in a file."""
+def stay_on(cores: set[int], process: int) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process, cores)
+
+
+def start(words: list[str]) -> subprocess.Popen[str]:
+    """Start a command in an empty folder, on one thread, and on one core, since not every program obeys the former."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     caches = {name: str(Path(name).resolve()) for name in ("BLOCKSTEP_CACHE", "TORCHINDUCTOR_CACHE_DIR")}
-    with (FOLDER / "output.txt").open("w") as file:
-        start = time.perf_counter()
-        process = subprocess.Popen(words, cwd=FOLDER, env=one_thread() | caches, stdout=file, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    output = (FOLDER / "output.txt").read_text()
+    environment = one_thread() | caches | {"PYTHONUNBUFFERED": "1"}  # a line arrives when it is printed
+    process = subprocess.Popen(
+        words, cwd=FOLDER, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    stay_on({MEASURED}, process.pid)
+    return process
+
+
+def run(words: list[str]) -> str:
+    """Run a command to its end and return its output."""
+    process = start(words)
+    output, _ = process.communicate()
     if process.returncode:
         raise ProcessError(f"exit status {process.returncode} of {' '.join(words)}\n{output[-2000:]}")
-    return Process(seconds, usage.ru_maxrss * 1024, output)
+    return output
 
 
 def last_metrics() -> dict[str, float]:
@@ -63,37 +63,31 @@ def last_metrics() -> dict[str, float]:
 
 
 class Epochs:
-    """The time of an epoch of a program: the difference of two lengths of run, in each round.
+    """The time of an epoch of a program that prints a line in each, in each round.
 
     Args:
-        words: The program's command line for a number of epochs.
+        words: The program's command line.
     """
 
-    def __init__(self, words: Callable[[int], list[str]]) -> None:
+    def __init__(self, words: list[str]) -> None:
         self._words = words
-        self.long = self._long_enough()
         self.seconds: list[float] = []  # of an epoch
-        self.differences: list[float] = []  # seconds too
-        self.memory: list[int] = []
+        self.memory: list[int] = []  # the peak, in bytes
 
     def measure(self) -> None:
-        """Measure a round. If the difference is too small after all, measure it again with longer runs."""
-        short, long = run(self._words(SHORT)), run(self._words(self.long))
-        if long.seconds - short.seconds < SECONDS:
-            self.long += self.long - SHORT
-            self.measure()
-            return
-        self.differences.append(long.seconds - short.seconds)
-        self.seconds.append(self.differences[-1] / (self.long - SHORT))
-        self.memory.append(long.memory)
-
-    def _long_enough(self) -> int:
-        """Return a number of epochs that takes SECONDS longer than SHORT, and a third more for safety."""
-        short, epochs, more = run(self._words(SHORT)).seconds, SHORT, 0.0
-        while more < SECONDS / 3:
-            epochs *= 3
-            more = run(self._words(epochs)).seconds - short
-        return SHORT + math.ceil((epochs - SHORT) / more * SECONDS * 4 / 3)
+        """Measure a round: from the line of epoch `SHORT` to the first one that arrives SECONDS later."""
+        process, lines, ends = start(self._words), [], []
+        while len(ends) <= SHORT or ends[-1] - ends[SHORT - 1] < SECONDS:
+            lines.append(process.stdout.readline())
+            if not lines[-1]:
+                raise ProcessError(f"{' '.join(self._words)} ended by itself.\n{''.join(lines)[-2000:]}")
+            if lines[-1].startswith("epoch = "):
+                ends.append(time.perf_counter())
+        process.kill()
+        process.stdout.close()
+        _, _, usage = os.wait4(process.pid, 0)
+        self.seconds.append((ends[-1] - ends[SHORT - 1]) / (len(ends) - SHORT))
+        self.memory.append(usage.ru_maxrss * 1024)
 
 
 class Printed:
@@ -108,4 +102,4 @@ class Printed:
         self.seconds: list[float] = []
 
     def measure(self) -> None:
-        self.seconds.append(float(run(self._words).output.split()[-1]))
+        self.seconds.append(float(run(self._words).split()[-1]))

@@ -34,10 +34,12 @@ def scores(logits: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def run(train: Callable[[], float], logits: Callable[[], np.ndarray]) -> None:
-    """Train and validate as many epochs as the command line says, and write a line for each to metrics.csv."""
+    """Train and validate as many epochs as the command line says. Print each, and write it to metrics.csv."""
     with Path("metrics.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for epoch in range(int(sys.argv[3])):
-            table.writerow([epoch, train(), *scores(logits())])
+            row = [epoch, train(), *scores(logits())]
+            table.writerow(row)
             file.flush()
+            print(f"epoch = {epoch}, loss = {row[1]}")

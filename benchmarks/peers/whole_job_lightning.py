@@ -30,6 +30,9 @@ class ValidatedClassifier(Classifier):
         self.log("val/auroc", self.auroc)
         self.log("val/average_precision", self.average_precision)
 
+    def on_train_epoch_end(self):
+        print(f"epoch = {self.current_epoch}")
+
 
 torch.manual_seed(0)
 events = TensorDataset(*map(torch.from_numpy, (validation.x, validation.t, validation.p)))

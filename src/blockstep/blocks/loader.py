@@ -7,67 +7,19 @@ between two steps, which `steps_until_due` reads from the Trainer.
 
 import math
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from lightning.fabric.utilities import move_data_to_device
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from numpy.typing import NDArray
+from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from blockstep.base.errors import BadInputError
+from blockstep.blocks.block import Batch, Block
+from blockstep.blocks.trainer_steps import count_steps, steps_until_due
 
-Batch = tuple[Tensor, ...]
 SECONDS_PER_BLOCK = 0.25  # short enough for a bar and a signal, long compared with Lightning's 0.4 ms
-
-
-class Block(NamedTuple):
-    """K consecutive batches, end to end in the same tensors.
-
-    Args:
-        tensors: What the data set holds (x and t, say), each with the rows of all K batches.
-        batch_size: Rows of a batch; the last batch of an epoch may be shorter.
-    """
-
-    tensors: Batch
-    batch_size: int
-
-    @property
-    def steps(self) -> int:
-        """K, the number of batches."""
-        return math.ceil(len(self.tensors[0]) / self.batch_size)
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """Rows of each batch, shape (K,), not to be written to."""
-        return _rows(len(self.tensors[0]), self.batch_size)
-
-    def batches(self) -> Iterator[Batch]:
-        """The batches in order, as views."""
-        return zip(*(torch.split(tensor, self.batch_size) for tensor in self.tensors), strict=True)
-
-    def to(self, device: torch.device) -> "Block":
-        """Move the block to a device. Lightning would otherwise search all that a block holds for tensors."""
-        if all(tensor.device == device for tensor in self.tensors):
-            return self
-        return Block(move_data_to_device(self.tensors, device), self.batch_size)
-
-    def part(self, start: int, stop: int) -> "Block":
-        """The block that holds batches `start` to `stop` of this one, as views."""
-        rows = slice(start * self.batch_size, stop * self.batch_size)
-        return Block(tuple(tensor[rows] for tensor in self.tensors), self.batch_size)
-
-
-@lru_cache(maxsize=16)  # several callbacks read it in each block, and most blocks are alike
-def _rows(total: int, batch_size: int) -> NDArray[np.int64]:
-    rows = np.full(math.ceil(total / batch_size), batch_size)
-    rows[-1] = total - rows[:-1].sum()
-    rows.flags.writeable = False
-    return rows
 
 
 class BlockLoader:
@@ -233,70 +185,3 @@ def num_events(loader: Any) -> int | None:
         return len(loader.dataset)
     except (AttributeError, TypeError):
         return None
-
-
-def callbacks_of(trainer: Trainer) -> list[Callback]:
-    """Return `trainer.callbacks`, which is public, but set where type checkers do not see it."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set in a connector
-    return callbacks
-
-
-def steps_until_due(trainer: Trainer, in_epoch: int, steps: int, batches: int) -> int:
-    """Return how many steps can be taken before something is due between two of them.
-
-    Args:
-        trainer: The trainer, with its limits, its validation interval and its callbacks.
-        in_epoch: Steps of this epoch before the block.
-        steps: Optimizer steps of the whole training before the block, `global_step`.
-        batches: Batches of the whole training before the block.
-
-    Returns:
-        At least 1; very many where nothing is due.
-
-    Raises:
-        ValueError: If the next step that a callback names is not after the last one.
-    """
-    # (period, where its count stands). Limits are periods too, of which only the first is reached.
-    due = [(trainer.num_training_batches, in_epoch)]
-    due += [(limit, steps) for limit in (trainer.max_steps, trainer.min_steps or 0) if limit > steps]
-    if trainer.val_check_batch is not None and trainer.enable_validation:
-        due.append((trainer.val_check_batch, batches if trainer.check_val_every_n_epoch is None else in_epoch))
-    for callback in callbacks_of(trainer):
-        due += _due_for(callback, trainer, steps)
-    for config in trainer.lr_scheduler_configs:
-        if config.interval == "step" and config.reduce_on_plateau:
-            due.append((config.frequency, in_epoch))
-    periods = [(int(period), count) for period, count in due if 0 < period < float("inf")]
-    return min((period - count % period for period, count in periods), default=2**62)
-
-
-def _due_for(callback: Callback, trainer: Trainer, steps: int) -> list[tuple[int, int]]:
-    if hasattr(callback, "next_step_due"):
-        due: int = callback.next_step_due(steps)
-        if due <= steps:
-            name = type(callback).__name__
-            raise ValueError(f"{name}.next_step_due({steps}) must be a step after {steps}. Got {due} instead.")
-        return [(due, steps)]  # a limit, as max_steps is
-    if isinstance(callback, ModelCheckpoint):
-        return [(callback._every_n_train_steps, steps)]  # noqa: SLF001 - it has no public name
-    if isinstance(callback, LearningRateMonitor) and callback.logging_interval != "epoch":
-        # It reads the rate when a step starts whose end is a log point, so that step is a block of its own.
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined] # set in a connector
-        return [(every, steps), (every, steps + 1)]
-    return []
-
-
-def count_steps(trainer: Trainer, more: int) -> None:
-    """Make Lightning count `more` steps beside the one that it counts for an item.
-
-    This is called when the item is loaded, so that hooks' `batch_idx`, the progress bar, the loggers' step, limits,
-    intervals and checkpoints have the number of the block's last step. There is no public name for these counters; the
-    tests of `global_step`, the bar, logs and resuming notice if one of them changes.
-    """
-    fit_loop = trainer.fit_loop
-    epoch_loop = fit_loop.epoch_loop
-    epoch_loop.batch_progress.increment_by(more)
-    epoch_loop.automatic_optimization.optim_progress.optimizer.step.increment_by(more)
-    epoch_loop._batches_that_stepped += more  # noqa: SLF001 - no public name, as said above
-    if fit_loop._data_fetcher is not None:  # noqa: SLF001 - likewise
-        fit_loop._data_fetcher.fetched += more  # noqa: SLF001 - likewise

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import (
 )
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from blockstep.blocks.loader import callbacks_of
+from blockstep.blocks.trainer_steps import callbacks_of
 
 # They count calls of their batch hooks as steps, or read the weights in each.
 CALLBACKS_BY_STEP = (BatchSizeFinder, LearningRateFinder, ThroughputMonitor, WeightAveraging)

@@ -7,7 +7,8 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from blockstep.blocks.loader import Batch, fetch
+from blockstep.blocks.block import Batch
+from blockstep.blocks.loader import fetch
 
 ROWS_OF_BATCH = 2**16
 """Rows of a batch: few batches cost little time of Lightning's, and none of them takes much memory."""

@@ -23,7 +23,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
-from blockstep.blocks.loader import Batch, Block, BlockLoader
+from blockstep.blocks.block import Batch, Block
+from blockstep.blocks.loader import BlockLoader
 from blockstep.blocks.refusals import refuse_what_needs_single_steps
 
 ROWS_TOGETHER = 1000

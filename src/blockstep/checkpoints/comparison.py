@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from blockstep.base.errors import BadInputError
-from blockstep.blocks.loader import callbacks_of
+from blockstep.blocks.trainer_steps import callbacks_of
 from blockstep.checkpoints.contents import KEY
 from blockstep.checkpoints.expected_state import State, expected_states
 from blockstep.checkpoints.likeness import Likeness, check_kind, check_length, check_number

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
 from blockstep.base.errors import BadInputError
-from blockstep.blocks.loader import callbacks_of
+from blockstep.blocks.trainer_steps import callbacks_of
 from blockstep.checkpoints.patterns import describe
 
 SETTINGS = ("accumulate_grad_batches", "gradient_clip_val")

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from blockstep.base import timed_logger
 from blockstep.base.timed_logger import write_logs
-from blockstep.blocks.loader import callbacks_of
+from blockstep.blocks.trainer_steps import callbacks_of
 
 
 def is_complete(trainer: Trainer, batch_idx: int) -> bool:

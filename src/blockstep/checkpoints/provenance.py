@@ -15,8 +15,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from blockstep import __version__
 from blockstep.base.factories import storable_hyperparameters
+from blockstep.checkpoints.agreement import saved_states
 from blockstep.checkpoints.checkpoint_file import FORMAT
-from blockstep.checkpoints.contents import HYPERPARAMETERS, KEY, saved_states
+from blockstep.checkpoints.contents import HYPERPARAMETERS, KEY
 
 
 class Provenance(Callback):

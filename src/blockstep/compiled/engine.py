@@ -10,7 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
-from blockstep.blocks.loader import Block, BlockLoader
+from blockstep.blocks.block import Block
+from blockstep.blocks.loader import BlockLoader
 from blockstep.blocks.training import BlockTraining, forward_rows, take_steps
 from blockstep.compiled.block import CompiledBlock
 from blockstep.compiled.forward import CompiledForward

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from blockstep.blocks.loader import Batch
+from blockstep.blocks.block import Batch
 from blockstep.blocks.training import BlockTraining
 
 NUMBERS_TOGETHER = 2**21

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from blockstep.base.errors import BadInputError, at_least
 from blockstep.base.showing import Showing
-from blockstep.blocks.loader import BlockLoader, callbacks_of
+from blockstep.blocks.loader import BlockLoader
+from blockstep.blocks.trainer_steps import callbacks_of
 from blockstep.blocks.training import BlockTraining, log_to_all
 from blockstep.runs.csv_logger import read_rows
 from blockstep.runs.epoch_report import EpochReport

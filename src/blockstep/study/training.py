@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 
 from blockstep.base.errors import BadInputError
-from blockstep.blocks.loader import callbacks_of
+from blockstep.blocks.trainer_steps import callbacks_of
 from blockstep.cli.application import Application
 from blockstep.cli.lightning_cli import CommandLine, NoProfiler
 from blockstep.cli.messages import describe, translate_errors

@@ -27,7 +27,7 @@ from blockstep.base.errors import Interrupted
 from blockstep.base.png import as_png
 from blockstep.base.showing import Showing, shielded
 from blockstep.base.timed_logger import TimedLogger
-from blockstep.blocks.loader import Block
+from blockstep.blocks.block import Block
 from blockstep.tensorboard.charts import DESCRIPTIONS, PLAIN, WHOLE_EPOCHS, Charts
 from blockstep.tensorboard.event_writer import EventWriter
 

@@ -13,7 +13,7 @@ from torch.utils.tensorboard.summary import histogram
 
 from blockstep.base.errors import at_least
 from blockstep.base.showing import Showing
-from blockstep.blocks.loader import Block
+from blockstep.blocks.block import Block
 from blockstep.blocks.training import BlockTraining
 from blockstep.tensorboard.charts import AXIS
 from blockstep.tensorboard.event_files import RunEvents

@@ -11,7 +11,8 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
-from blockstep.blocks.loader import Batch, Block, BlockLoader
+from blockstep.blocks.block import Batch, Block
+from blockstep.blocks.loader import BlockLoader
 from blockstep.blocks.training import BlockTraining
 from blockstep.checkpoints.checkpoint_file import ChecksummedCheckpointIO
 from blockstep.checkpoints.exact_resume import ExactResume

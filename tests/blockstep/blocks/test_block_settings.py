@@ -14,7 +14,8 @@ from small_net import Data, Net, same_weights, tensors
 from torch.optim import SGD
 from torch.utils.data import TensorDataset
 
-from blockstep.blocks.loader import Block, BlockLoader
+from blockstep.blocks.block import Block
+from blockstep.blocks.loader import BlockLoader
 from blockstep.blocks.refusals import refuse_what_needs_single_steps
 from blockstep.blocks.training import BlockTraining, take_steps, take_steps_together
 
