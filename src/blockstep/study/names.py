@@ -58,8 +58,8 @@ def label(value: Any) -> str:
 def title_of(others: Mapping[str, Any]) -> str:
     """Return the values of further settings as a line; empty without any.
 
-    >>> title_of({"model.hidden": 16, "model.engine": "eager"})
-    'hidden 16, engine eager'
+    >>> title_of({"model.width": 16, "model.engine": "eager"})
+    'width 16, engine eager'
     """
     return ", ".join(f"{setting_name(key)} {label(value)}" for key, value in others.items())
 
