@@ -1,27 +1,14 @@
 """Extras are deleted as CONTRIBUTING.md says: what is left can be imported, and its quick tests pass."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from extras import EXTRAS, ROOT, delete
 
-ROOT = Path(__file__).parents[1]
 COPIED = ("src", "tests", "configs", "docs", "benchmarks", ".github", "pyproject.toml", "constraints.txt", "LICENSE")
-
-
-def listed():
-    """The extras of CONTRIBUTING.md: name, files to delete, and the text and file of the lines to delete."""
-    table = re.search("<!-- extras -->(.*)<!-- /extras -->", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[1]
-    for row in table.strip().splitlines()[2:]:
-        name, files, lines = (cell.strip() for cell in row.strip("|").split("|"))
-        yield name, re.findall("`(.*?)`", files), re.findall("`(.*?)`", lines)
-
-
-EXTRAS = {name: (files, lines) for name, files, lines in listed()}
 
 
 def test_the_listed_extras_are_the_modules_that_call_themselves_one():
@@ -39,9 +26,9 @@ def test_everything_left_can_be_imported_without_an_extra(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_quick_tests_pass_without_any_extra(tmp_path):
-    copy_without(EXTRAS, tmp_path)
-    assert_pytest_passes(["-x", "-m", "not slow"], tmp_path)
+def test_the_lessons_quick_tests_pass_without_any_extra(tmp_path):
+    copy_without(EXTRAS, tmp_path)  # for the machinery's, see tests/new_project/test_own_checks.py
+    assert_pytest_passes(["-x", "-m", "not slow", "tests/batchlab", "tests/test_project.py"], tmp_path)
 
 
 def copy_without(names, folder):
@@ -53,19 +40,6 @@ def copy_without(names, folder):
         delete(*EXTRAS[name], folder)
     (folder / "tests" / "test_extras.py").unlink()  # it would find the extra missing
     shutil.rmtree(folder / "tests" / "new_project")  # they copy files, whichever there are
-
-
-def delete(files, lines, folder):
-    """Delete the files of an extra, and the lines that name it."""
-    for file in files:
-        remove = shutil.rmtree if (folder / file).is_dir() else Path.unlink
-        remove(folder / file)
-    if lines:
-        text, file = lines
-        content = (folder / file).read_text().splitlines(keepends=True)
-        kept = [line for line in content if text not in line]
-        assert 1 <= len(content) - len(kept) <= 2
-        (folder / file).write_text("".join(kept))
 
 
 def assert_pytest_passes(options, folder):

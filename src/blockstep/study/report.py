@@ -14,6 +14,7 @@ from blockstep.study.looks import FORMS, NothingToDrawError, Picture, as_svg, dr
 from blockstep.study.names import file_name, label, listed, setting_name
 from blockstep.study.part import Part, parts_of
 from blockstep.study.player import player
+from blockstep.study.sheet import sheet
 from blockstep.study.table import Study
 
 TEMPLATE = Template(Path(__file__).with_name("report.html").read_text("utf-8"))
@@ -55,7 +56,7 @@ def write_report(study: Study, folder: Path) -> None:
             markdown.append(f"## {part.title}\n")
         body += _sections(part, folder / "figures" / file_name(part.title))
         markdown.append(tables.as_markdown(part))
-    body += [_frames(study), _definitions(study)]
+    body += [_frames(study, folder / "figures" / "at_equal_events.png"), _definitions(study)]
     words = "\n".join(body).replace(" %", "&nbsp;%")
     page = TEMPLATE.substitute(title=escape(f"Study: {study.name}"), body=words)
     write_atomically(folder / "report.html", page.encode())
@@ -122,9 +123,12 @@ def _section(name: str, title: str, content: str) -> str:
     return f'<section class="{name}">\n<h2>{escape(title)}</h2>\n{content}\n</section>'
 
 
-def _frames(study: Study) -> str:
+def _frames(study: Study, path: Path) -> str:
+    """Return the section of the pictures, and write the last ones to a file; without any, remove an old one."""
     if any(study.frames.values()):
+        write_atomically(path, sheet(study.frames))
         return player(study.frames)
+    path.unlink(missing_ok=True)
     return _section("frames", "At equal events", '<p class="missing">No training of this study has left pictures.</p>')
 
 

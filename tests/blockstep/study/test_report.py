@@ -4,9 +4,11 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 from study_for_reports import CRITICAL, RATE, SIZE, SIZES, TARGETS, drawn_study, with_noise, with_pictures
 
 from blockstep.base.png import as_png
@@ -17,6 +19,7 @@ from blockstep.study.names import as_text, with_range
 from blockstep.study.part import parts_of
 from blockstep.study.player import LARGEST, player
 from blockstep.study.report import write_report
+from blockstep.study.sheet import sheet
 from blockstep.study.tables import as_markdown
 
 FEW = {"sizes": (1, 10, 100), "rates": (0.03, 0.3, 1.0), "targets": (0.1,), "seeds": 3}
@@ -83,7 +86,7 @@ def test_a_report_loads_nothing_from_outside(page):
 def test_a_report_is_small_and_has_all_figures_as_files(folder):
     assert (folder / "report.html").stat().st_size < 5e6
     files = {path.name for path in (folder / "figures").iterdir()}
-    assert files == {f"{name}.{form}" for name in FIGURES for form in ("png", "svg")}
+    assert files == {"at_equal_events.png", *(f"{name}.{form}" for name in FIGURES for form in ("png", "svg"))}
 
 
 @pytest.mark.slow
@@ -181,12 +184,14 @@ def test_a_figure_without_data_says_which_is_missing(name, changes, reason):
 
 
 def test_a_figure_without_data_is_left_out_and_its_older_files_removed(tmp_path):
-    old = tmp_path / "figures" / "noise.png"
+    old, pictures = (tmp_path / "figures" / f"{name}.png" for name in ("noise", "at_equal_events"))
     old.parent.mkdir()
     old.write_bytes(b"old")
+    pictures.write_bytes(b"old")
     write_report(drawn_study(**{**FEW, "sizes": (10,)}), tmp_path)
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     assert not old.exists()
+    assert not pictures.exists()
     assert [path.name for path in old.parent.iterdir() if "against_rate" not in path.name] == []
     assert "The gradient noise scale was not measured" in page.text
     assert "No training of this study has left pictures." in page.text
@@ -217,6 +222,14 @@ def test_a_batch_size_has_one_colour_of_its_own():
     ]
     assert len(set(drawn)) == len(SIZES)
     assert min(np.diff(lightness)) > 10  # told apart without any colour
+
+
+def test_the_last_pictures_are_side_by_side_in_a_file():
+    study = with_pictures(drawn_study(sizes=(1, 3, 10, 32, 100)), side=200)
+    with Image.open(BytesIO(sheet(study.frames))) as made:
+        assert made.size == (4 * 200, 2 * 224)
+        colors = [made.convert("RGB").getpixel((200 * column + 100, 124)) for column in range(4)]
+    assert colors == [pytest.approx((120, 30 * row, 120), abs=3) for row in range(4)]
 
 
 def test_pictures_are_left_out_evenly_where_they_would_be_too_large():
