@@ -20,6 +20,7 @@ from blockstep.runs.resume_checks import (
     check_optimizer_kept,
     check_that_something_is_left,
     check_that_something_is_trained,
+    check_time,
     resumes_in_place,
 )
 from blockstep.runs.run_mark import newest_last, plain_path, run_of_last
@@ -98,6 +99,7 @@ def _parse_with_run(
 def _parse(parser: LightningArgumentParser, args: list[str]) -> Namespace:
     config = _parse_with_own_defaults(parser, args)
     check_groups(config)
+    check_time(config.trainer.max_time)
     config.trainer.default_root_dir = _folder_of_runs(config.trainer.default_root_dir)
     if config.ckpt_path is not None:
         config.ckpt_path = plain_path(config.ckpt_path)

@@ -111,6 +111,17 @@ def check_that_something_is_trained(trainer: Namespace) -> None:
             raise BadInputError(f"trainer.{key} must not be 0, since nothing would be trained. Got {value}.")
 
 
+def check_time(max_time: Any) -> None:
+    """Raise BadInputError unless `trainer.max_time` is a time as Lightning's `Timer` takes it."""
+    try:
+        Timer(max_time)
+    except Exception as error:
+        raise BadInputError(
+            "trainer.max_time must be days, hours, minutes and seconds, as in 00:00:05:00 for five minutes. "
+            f"Got {max_time!r} instead."
+        ) from error
+
+
 def check_that_something_is_left(path: Path, trainer: Namespace) -> None:
     """Raise BadInputError if a checkpoint has all the epochs, steps or time of the run that would go on from it.
 
