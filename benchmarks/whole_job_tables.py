@@ -45,7 +45,7 @@ def head(cases: dict[str, Cases]) -> str:
     rounds = len(cases["batch"]["batchlab"].seconds)
     return (
         f"Measured on {datetime.now(UTC).date()}, one core of {processor()}, torch {version('torch')}: medians "
-        f"[quartiles]\nof {rounds} rounds, in each of which the epochs of {SECONDS:g} s are counted."
+        f"[quartiles] of\n{rounds} rounds. In each, every program trains for at least {SECONDS:g} s."
     )
 
 

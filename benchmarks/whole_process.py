@@ -75,19 +75,29 @@ class Epochs:
         self.memory: list[int] = []  # the peak, in bytes
 
     def measure(self) -> None:
-        """Measure a round: from the line of epoch `SHORT` to the first one that arrives SECONDS later."""
-        process, lines, ends = start(self._words), [], []
+        """Measure a round: from line number `SHORT` to the first one that is printed SECONDS later."""
+        process = start(self._words)
+        try:
+            ends = self._ends(process)
+        finally:
+            process.kill()
+            process.stdout.close()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        self.seconds.append((ends[-1] - ends[SHORT - 1]) / (len(ends) - SHORT))
+        self.memory.append(usage.ru_maxrss * 1024)
+
+    def _ends(self, process: subprocess.Popen[str]) -> list[float]:
+        """Return when the lines of epochs have arrived."""
+        lines: list[str] = []
+        ends: list[float] = []
         while len(ends) <= SHORT or ends[-1] - ends[SHORT - 1] < SECONDS:
             lines.append(process.stdout.readline())
             if not lines[-1]:
-                raise ProcessError(f"{' '.join(self._words)} ended by itself.\n{''.join(lines)[-2000:]}")
+                raise ProcessError(f"{' '.join(self._words)} has ended by itself.\n{''.join(lines)[-2000:]}")
             if lines[-1].startswith("epoch = "):
                 ends.append(time.perf_counter())
-        process.kill()
-        process.stdout.close()
-        _, _, usage = os.wait4(process.pid, 0)
-        self.seconds.append((ends[-1] - ends[SHORT - 1]) / (len(ends) - SHORT))
-        self.memory.append(usage.ru_maxrss * 1024)
+        return ends
 
 
 class Printed:

@@ -15,6 +15,7 @@ def test_the_listed_extras_are_the_modules_that_call_themselves_one():
     src = ROOT / "src" / "blockstep"
     said = {path for path in src.rglob("*.py") if "This is an extra" in path.read_text().split('"""')[1]}
     named = {ROOT / file for files, _ in EXTRAS.values() for file in files if file.startswith("src")}
+    assert all((ROOT / file).exists() for files, _ in EXTRAS.values() for file in files)
     assert {path.parent if path.name == "__init__.py" else path for path in said} == named
 
 

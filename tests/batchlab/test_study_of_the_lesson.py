@@ -1,4 +1,5 @@
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,12 @@ def test_scores_that_nobody_reads_are_left_out(plan):
     watch = train(plan.task(plan.runs[12], 8), finished=models.append).watch
     assert watch.logged == ["val/auroc", "val/average_precision", "val/loss", "val/regret"]  # before the first step
     assert models[0].evaluation.regret_alone
+
+
+@pytest.mark.slow
+def test_each_value_of_a_third_axis_has_its_pictures(batchlab):
+    grid = ["--vary=data.batch_size=10,100", "--vary=model.optimizer.lr=.1,.3", "--vary=model.hidden=8,16"]
+    assert batchlab("study", *grid, "--targets=.3", "--budget=4", "--seeds=1", "--engine=eager") == 0
+    page = Path("runs/study/report.html").read_text("utf-8")
+    titles = re.findall(r"<figcaption>batch size (.*?): <span>", page)
+    assert titles == ["10, hidden 8", "100, hidden 8", "10, hidden 16", "100, hidden 16"]

@@ -113,7 +113,7 @@ def test_a_study_of_ones_own_says_which_batch_size(words, made, tmp_path):
     sizes = "--vary=data.batch_size=5,50,200"
     printed = run_in(folder, "-m", "quark_finder", "study", *words, sizes, "--budget=40", "--seeds=2")
     assert "12 trainings over data.batch_size, model." in printed
-    assert "critical batch size" in (folder / "runs" / "study" / "report.html").read_text("utf-8")
+    assert "events is the critical batch size" in (folder / "runs" / "study" / "report.html").read_text("utf-8")
     with (folder / "runs" / "study" / "study.csv").open(newline="") as file:
         held = {row["data.batch_size"] for row in csv.DictReader(file) if row["outcome"] == "held"}
     assert held == {"5", "50", "200"}

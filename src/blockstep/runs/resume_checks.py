@@ -112,14 +112,16 @@ def check_that_something_is_trained(trainer: Namespace) -> None:
 
 
 def check_time(max_time: Any) -> None:
-    """Raise BadInputError unless `trainer.max_time` is a time as Lightning's `Timer` takes it."""
+    """Raise BadInputError unless `trainer.max_time` is none, or a time above 0 as Lightning's `Timer` takes it."""
     try:
-        Timer(max_time)
-    except Exception as error:
+        left = Timer(max_time).time_remaining()
+    except Exception:  # noqa: BLE001 - Lightning's own for a text, a TypeError for a mapping, and others
+        left = 0.0
+    if left is not None and left <= 0:
         raise BadInputError(
-            "trainer.max_time must be days, hours, minutes and seconds, as in 00:00:05:00 for five minutes. "
+            "trainer.max_time must be days, hours, minutes and seconds above 0, as in 00:00:05:00 for five minutes. "
             f"Got {max_time!r} instead."
-        ) from error
+        )
 
 
 def check_that_something_is_left(path: Path, trainer: Namespace) -> None:

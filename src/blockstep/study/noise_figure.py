@@ -11,7 +11,7 @@ from blockstep.study.looks import Look, NothingToDrawError, Picture, log_axes, l
 from blockstep.study.names import label
 from blockstep.study.part import Part
 from blockstep.study.statistics import held, mean_until
-from blockstep.study.table import Curve
+from blockstep.study.table import Curve, Study
 from blockstep.study.target_results import TargetResult
 
 
@@ -28,7 +28,7 @@ def noise(part: Part) -> Picture:
         "best learning rate of each batch size; training goes to the right, to smaller values. Black: the critical "
         "batch size of each target, with its interval. White: the mean of the noise scale over the steps until the "
         "target is held, of the median training.",
-        [partial(_draw, measured=measured, goals=part.goals, look=looks(part.sizes), metric=part.study.metric)],
+        [partial(_draw, measured=measured, goals=part.goals, look=looks(part.sizes), study=part.study)],
     )
 
 
@@ -37,9 +37,9 @@ def _draw(
     measured: Mapping[Any, Sequence[Curve]],
     goals: Sequence[TargetResult],
     look: Mapping[Any, Look],
-    metric: str,
+    study: Study,
 ) -> None:
-    log_axes(axes, metric, "events")
+    log_axes(axes, study.metric, "events")
     for size, curves in measured.items():
         x = np.concatenate([curve.values for curve in curves])
         y = np.concatenate([curve.noise for curve in curves])
@@ -49,7 +49,8 @@ def _draw(
     axes.invert_xaxis()
     for goal in goals:
         _draw_critical(axes, goal)
-        _draw_mean(axes, goal.target, [curve for curves in measured.values() for curve in curves])
+        curves = [curve for curves in measured.values() for curve in curves]
+        _draw_mean(axes, goal.target, curves, study.rules.further)
     axes.legend(title="batch size", loc="upper left")
 
 
@@ -62,8 +63,8 @@ def _draw_critical(axes: Axes, goal: TargetResult) -> None:
     axes.plot(goal.target, value, "D", color="black", markersize=7, zorder=4)
 
 
-def _draw_mean(axes: Axes, target: float, curves: Sequence[Curve]) -> None:
-    until = [held(curve.steps, curve.values, target) for curve in curves]
+def _draw_mean(axes: Axes, target: float, curves: Sequence[Curve], further: int) -> None:
+    until = [held(curve.steps, curve.values, target, further) for curve in curves]
     means = [mean_until(curve.steps, curve.noise, end) for curve, end in zip(curves, until, strict=True)]
     if np.isfinite(means).any():
         mean = float(np.nanmedian(means))

@@ -62,7 +62,8 @@ class Options:
         lr_steps: The most steps times the learning rate; None for the application's, or none beside a budget.
         per_decade: Checkpoints from one power of ten of steps to the next.
         further: Further checkpoints at which a target must hold.
-        diverged: How far above its start the metric of a training lies that has diverged, in sizes of the start.
+        diverged: A training has diverged when its metric exceeds its start by more than so many times the start's
+            size.
         engine: How steps are taken; None for the application's.
         name: The study's.
         jobs: Trainings at the same time.
@@ -145,7 +146,7 @@ def option_parser(program: str) -> argparse.ArgumentParser:
     add("--further", type=_whole, default=Rules.further, metavar="N", help="further checkpoints at which a target must "
         f"hold; with 0, a lucky one is enough (default: {Rules.further})")  # fmt: skip
     add("--diverged", type=_positive, default=Rules.diverged, metavar="X", help="a training has diverged when its "
-        f"metric is above its start by X times that (default: {Rules.diverged:g})")  # fmt: skip
+        f"metric exceeds its start by more than X times the start's size (default: {Rules.diverged:g})")  # fmt: skip
     add("--engine", help="how steps are taken, as in model.engine")
     add("--name", default="study", help="name of the study, whose folder is NAME in the folder of runs "
         "(default: study)")  # fmt: skip

@@ -98,6 +98,7 @@ def draw_best(plan: Plan, best: Sequence[tuple[Run, Curve]], jobs: int, schedule
         steps = max(1, round(events * curve.steps[-1] / max(curve.events[-1], 1)))
         task = replace(plan.task(run, steps), target=-math.inf)
         drawings.append(Drawing(task, picture, _steps_at_events(steps, events)))
+    print(f"{len(drawings)} trainings once more, for their pictures", flush=True)
     frames = dict(for_each(draw, drawings, jobs, scheduler))
     return {_title(plan, run): frames[place] for place, (run, _) in enumerate(best)}
 

@@ -133,7 +133,7 @@ def make_plan(application: Application, options: Options) -> Plan:
         base={key: value for key, value in base.items() if key not in (DATA_SEED, *defaults.seed_keys)},
         runs=tuple(_runs(own, axes, options, defaults.seed_keys)),
         seed_keys=defaults.seed_keys,
-        rules=Rules(options.per_decade, options.further, options.diverged),
+        rules=Rules(per_decade=options.per_decade, further=options.further, diverged=options.diverged),
     )
 
 

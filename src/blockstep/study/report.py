@@ -23,7 +23,8 @@ DEFINITIONS = (
     "A target is held from the first checkpoint at which the metric is at or below it{stays}. Checkpoints are "
     "log-spaced, {per_decade} from one power of ten of steps to the next. The steps are those at which a line from the "
     "checkpoint before crosses the target. A training that has not held a target counts as one that would take "
-    "infinitely long.",
+    "infinitely long. One has diverged when the metric is not finite, or above its start by more than {diverged:g} "
+    "times the start's size.",
     "The best learning rate of a batch size is that of the fewest steps. Intervals are of 90 %, from seeds drawn anew "
     "with replacement (bootstrap), the best learning rate chosen anew for each drawing. The least of several medians "
     "is a little too small, and its interval skewed: take it as a hint.",
@@ -134,9 +135,8 @@ def _frames(study: Study, path: Path) -> str:
 
 def _definitions(study: Study) -> str:
     """Return how the numbers are meant, and what is known besides."""
-    further = {0: ", be it a single dip", 1: " and stays so at the next one: a single dip does not count"}
-    stays = further.get(study.rules.further, f" and stays so at the next {study.rules.further}: a dip does not count")
-    words = {"stays": stays, "per_decade": study.rules.per_decade}
-    lines = "\n".join(f"<p>{escape(line.format(**words))}</p>" for line in DEFINITIONS)
+    further = {1: "one", 2: "two"}.get(study.rules.further, study.rules.further)
+    stays = f" and stays so at the next {further}: a single dip does not count" if further else ", even in a single dip"
+    lines = "\n".join(f"<p>{escape(line.format(stays=stays, **vars(study.rules)))}</p>" for line in DEFINITIONS)
     besides = "<br>\n".join(map(escape, study.start))
     return _section("definitions", "How this was measured", f'{lines}\n<p class="about">{besides}</p>')

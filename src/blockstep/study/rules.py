@@ -1,4 +1,4 @@
-"""When a study looks at a training, and what it looks for: without it, only one way to judge could be chosen."""
+"""When a study looks at a training, and what it looks for: without it, there would be only one way to judge."""
 
 from dataclasses import dataclass
 

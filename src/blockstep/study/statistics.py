@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm, t
 
-from blockstep.study.rules import Rules
 from blockstep.study.table import Numbers
 
 TAIL = 0.05
@@ -28,7 +27,7 @@ class Estimate(NamedTuple):
     high: float
 
 
-def held(steps: Numbers, values: Numbers, target: float, further: int = Rules.further) -> float:
+def held(steps: Numbers, values: Numbers, target: float, further: int) -> float:
     """Return the steps after which a metric holds a target, infinity if it never does.
 
     It holds from the first checkpoint on at which the value is at or below the target and stays so at the next

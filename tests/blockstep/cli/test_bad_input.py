@@ -36,6 +36,8 @@ BAD = {
     "no batches": (["fit", "--trainer.limit_train_batches=0"], "limit_train_batches must not be 0", "Got 0"),
     "a time without colons": (["fit", "--trainer.max_time=5"], "trainer.max_time must be days, hours", "Got '5'"),
     "a time of other units": (["fit", '--trainer.max_time={"moons": 1}'], "trainer.max_time must be days", "moons"),
+    "no time": (["fit", "--trainer.max_time=00:00:00:00"], "trainer.max_time must be .* above 0", "00:00:00:00"),
+    "a negative time": (["fit", '--trainer.max_time={"minutes": -1}'], "trainer.max_time must be .* above 0", "-1"),
     "negative epochs": (["fit", "--trainer.max_epochs=-2"], "max_epochs", "-2"),
     "threads 0": (["fit", "--threads=0"], "threads must be at least 1", "Got 0"),
     "more threads than processors": (

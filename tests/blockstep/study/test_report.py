@@ -227,9 +227,16 @@ def test_a_batch_size_has_one_colour_of_its_own():
 def test_the_last_pictures_are_side_by_side_in_a_file():
     study = with_pictures(drawn_study(sizes=(1, 3, 10, 32, 100)), side=200)
     with Image.open(BytesIO(sheet(study.frames))) as made:
-        assert made.size == (4 * 200, 2 * 224)
-        colors = [made.convert("RGB").getpixel((200 * column + 100, 124)) for column in range(4)]
+        assert made.size == (4 * 200, 2 * 248)
+        colors = [made.convert("RGB").getpixel((200 * column + 100, 148)) for column in range(4)]
     assert colors == [pytest.approx((120, 30 * row, 120), abs=3) for row in range(4)]
+
+
+def test_a_title_that_is_too_long_does_not_run_into_the_next_picture():
+    (png,) = {frames[0][1] for frames in with_pictures(drawn_study(sizes=(1,)), count=1, side=100).frames.values()}
+    with Image.open(BytesIO(sheet({"1, " + "width 1, " * 20: [(1, png)], "": [(0, png)]}))) as made:
+        columns = made.convert("L").crop((98, 0, 102, 48))
+    assert columns.getextrema()[0] > 200  # white, but for the edge of a letter
 
 
 def test_pictures_are_left_out_evenly_where_they_would_be_too_large():

@@ -34,7 +34,7 @@ BAD = {
     "no jobs": ([*WORDS, "--jobs=0"], "--jobs", "'0'"),
     "no checkpoints": ([*WORDS, "--per-decade=0"], "--per-decade", "'0'"),
     "fewer than no checkpoints": ([*WORDS, "--further=-1"], "--further", "'-1'"),
-    "a start that is none": ([*WORDS, "--diverged=-2"], "--diverged", "'-2'"),
+    "a rise that is none": ([*WORDS, "--diverged=-2"], "--diverged", "'-2'"),
     "steps that are none": ([*WORDS, "--lr-steps=nan"], "--lr-steps", "'nan'"),
     "an empty budget": ([*WORDS, "--budget=0"], "--budget", "'0'"),
     "a metric that nobody logs": (

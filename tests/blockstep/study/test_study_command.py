@@ -1,6 +1,7 @@
 import csv
 import json
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -165,13 +166,16 @@ def test_the_best_trainings_of_each_further_value_are_kept(study):
 
 
 def test_checkpoints_and_rules_are_keys_of_the_study(study, capsys):
-    assert study("--per-decade=3", "--further=1") == 0
+    assert study("--per-decade=3", "--further=1", "--diverged=4") == 0
+    mark = json.loads((FOLDER / "blockstep_study.json").read_text())["definition"]
+    assert (mark["per_decade"], mark["further"], mark["diverged"]) == (3, 1, 4.0)
     steps = {int(row["step"]) for row in rows()}
     assert steps <= {0, 1, 2, 5, 8, 10, 22, 40}
     page = (FOLDER / "report.html").read_text()
     assert "at the next one: a" in page
     assert "log-spaced, 3 from one power of ten" in page
-    assert study("--per-decade=4", "--further=1") == 2
+    assert "by more than 4 times the start's size" in unescape(page)
+    assert study("--per-decade=4", "--further=1", "--diverged=4") == 2
     assert "holds one with per_decade 3. Got 4 instead" in capsys.readouterr().err
 
 

@@ -30,26 +30,26 @@ def test_a_target_is_held_from_the_first_checkpoint_that_stays_below(values, ste
 
 @pytest.mark.parametrize(("target", "steps"), [(4, 15), (2, 17.5), (6, 12.5), (0, 20)])
 def test_the_target_is_crossed_on_the_line_from_the_checkpoint_before(target, steps):
-    assert held(STEPS, array(9, 8, 0, 0, 0, 0), target) == steps
+    assert held(STEPS, array(9, 8, 0, 0, 0, 0), target, further=2) == steps
 
 
 def test_a_value_between_checkpoints_may_be_negative():
-    assert held(STEPS, array(1, 1, -1, -1, -1, -1), target=-0.5) == 17.5
+    assert held(STEPS, array(1, 1, -1, -1, -1, -1), target=-0.5, further=2) == 17.5
 
 
 def test_the_first_passage_counts_a_dip():
     values = array(9, 1, 9, 1, 1, 1)
-    assert (first(STEPS, values, 1), held(STEPS, values, 1)) == (10, 30)
+    assert (first(STEPS, values, 1), held(STEPS, values, 1, further=2)) == (10, 30)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_a_curve_with_fewer_checkpoints_than_must_hold_has_not_reached_anything(length):
-    assert held(STEPS[:length], np.zeros(length), target=1) == math.inf
+    assert held(STEPS[:length], np.zeros(length), target=1, further=2) == math.inf
 
 
 def test_a_training_stopped_as_it_held_the_last_target_holds_the_easier_ones():
     values = array(9, 8, 5, 1, 1, 1)  # it is stopped after three checkpoints at the target of 1
-    assert [held(STEPS, values, target) for target in (6, 5, 1)] == [pytest.approx(50 / 3), 20, 30]
+    assert [held(STEPS, values, target, further=2) for target in (6, 5, 1)] == [pytest.approx(50 / 3), 20, 30]
 
 
 MEDIANS = {
