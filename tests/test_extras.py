@@ -27,9 +27,10 @@ def test_everything_left_can_be_imported_without_an_extra(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_lessons_quick_tests_pass_without_any_extra(tmp_path):
+def test_the_lessons_commands_pass_their_quick_tests_without_any_extra(tmp_path):
     copy_without(EXTRAS, tmp_path)  # for the machinery's, see tests/new_project/test_own_checks.py
-    assert_pytest_passes(["-x", "-m", "not slow", "tests/batchlab", "tests/test_project.py"], tmp_path)
+    files = [f"tests/batchlab/test_{name}.py" for name in ("batchlab_cli", "compare", "evaluation", "regimes")]
+    assert_pytest_passes(["-x", "-m", "not slow", "tests/test_project.py", *files], tmp_path)
 
 
 def copy_without(names, folder):

@@ -8,13 +8,12 @@ from made import run_in
 
 LINT_IMPORTS = "import importlinter.cli; importlinter.cli.lint_imports_command()"
 QUICK = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-OF_EXTRAS = [file for files, _ in EXTRAS.values() for file in files if file.startswith("tests/blockstep")]
 CHECKS = {
     "lint": ["-m", "ruff", "check", "--no-cache"],
     "form": ["-m", "ruff", "format", "--check", "--no-cache"],
     "rooms": ["-c", LINT_IMPORTS, "--no-cache"],
     "types": ["-m", "mypy"],
-    "quick tests of what can be deleted": [*QUICK, "-m", "not slow", *OF_EXTRAS],
+    "all tests are found": [*QUICK, "--collect-only"],
     "kill -9, exact resume, test and predict": [*QUICK, "tests/test_project.py"],
 }
 
@@ -26,10 +25,10 @@ def test_a_new_project_passes_its_own_checks(check, project):
     run_in(project, *CHECKS[check])
 
 
-def test_the_machinery_passes_its_quick_tests_without_the_lesson_and_without_any_extra(project):
+def test_the_machinery_passes_its_quick_tests_without_the_lesson_and_any_extra_and_as_on_windows(project):
     for files, lines in EXTRAS.values():
         delete(files, lines, project)
-    run_in(project, *QUICK, "-m", "not slow")
+    run_in(project, *QUICK, "-m", "not slow", SIMULATE_WINDOWS="1")
 
 
 @pytest.mark.parametrize("name", ["q", "quark_finder", "a_name_of_20_letters"])
