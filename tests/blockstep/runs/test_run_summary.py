@@ -101,6 +101,10 @@ REASONS = {
         "early stopping, since val/loss is worse than 0.01",
     ),
     "steps": (("--trainer.max_steps=11",), "all 11 steps are done"),
+    "time": (
+        ("--trainer.max_epochs=100000", "--trainer.max_time=00:00:00:01"),
+        "the time of trainer.max_time has passed",
+    ),
 }
 
 
@@ -108,11 +112,6 @@ REASONS = {
 def test_why_a_training_has_stopped_is_said(words, reason, ending):
     _, stopped, _ = ending(*QUICK, "--trainer.max_epochs=9", *words)
     assert stopped == f"stopped: {reason}; best checkpoint: {BEST}"
-
-
-def test_a_training_that_had_no_time_says_so(ending):
-    _, stopped, _ = ending(*QUICK, "--trainer.max_time=00:00:00:00")
-    assert stopped == "stopped: the time of trainer.max_time has passed; no checkpoint was kept"
 
 
 def test_early_stopping_that_was_overruled_is_no_reason(ending):
