@@ -97,10 +97,17 @@ def resumed_equal_whole(tmp_path, every=1, **options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
-@pytest.mark.parametrize("data", [{}, {"block_size": 1}, {"shuffle": False}, {"num_workers": 1}], ids=str)
+@pytest.mark.parametrize("data", [{}, {"block_size": 1}, {"shuffle": False}], ids=str)
 def test_a_run_resumed_from_any_of_its_states_equals_one_that_was_not_interrupted(tmp_path, make, data):
     taken = list(resumed_equal_whole(tmp_path, make=make, **data))
     assert {4, 11, 22, 33} <= set(taken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+def test_a_run_whose_rows_are_loaded_by_a_process_is_resumed_likewise(tmp_path, make):
+    taken = list(resumed_equal_whole(tmp_path, every=3, make=make, num_workers=1))
+    assert any(step % 11 for step in taken)  # within an epoch
 
 
 def test_a_resumed_early_stopping_goes_on_counting(tmp_path):
